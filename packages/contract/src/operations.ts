@@ -1,0 +1,326 @@
+import * as z from "zod";
+import { operation, type Operation } from "./operation.ts";
+import { CreateWorkspace, Image, ImportImage, StorageStatus, Workspace, WorkspaceDetail } from "./image.ts";
+import { Reference } from "./names.ts";
+import { Exec, ExecResult, outputStreamType, Process, ProcessId, SignalProcess, StartProcess } from "./process.ts";
+import { Health, Status } from "./system.ts";
+import { CreateVm, StartVm, StopVm, Vm, VmHistory, VmState } from "./vm.ts";
+
+const vm = z.strictObject({ vm: Reference });
+const image = z.strictObject({ image: Reference });
+const workspace = z.strictObject({ workspace: Reference });
+const process = z.strictObject({ vm: Reference, process: ProcessId });
+
+const flag = (description: string) =>
+  z
+    .enum(["true", "false"])
+    .default("false")
+    .transform((text) => text === "true")
+    .describe(description);
+const offset = (description: string) =>
+  z
+    .string()
+    .regex(/^\d{1,15}$/, "a byte offset, 0 or more")
+    .default("0")
+    .transform(Number)
+    .describe(description);
+
+const guestErrors = ["not_found", "wrong_state", "agent_unreachable", "agent_failed", "timeout", "too_many"] as const;
+
+/** Everything the daemon can do. A new feature starts by adding a row. */
+export const operations = {
+  "system.health": operation({
+    method: "GET",
+    path: "/v1/health",
+    summary: "Whether the daemon serves",
+    result: Health,
+    public: true,
+    errors: [],
+  }),
+  "system.status": operation({
+    method: "GET",
+    path: "/v1/status",
+    summary: "What the daemon is, uses and holds",
+    result: Status,
+    errors: [],
+  }),
+  "system.openapi": operation({
+    method: "GET",
+    path: "/v1/openapi.json",
+    summary: "This interface as OpenAPI 3.1",
+    result: z.record(z.string(), z.unknown()),
+    errors: [],
+  }),
+
+  "vm.create": operation({
+    method: "POST",
+    path: "/v1/vms",
+    summary: "Create a VM",
+    body: CreateVm,
+    result: Vm,
+    status: 201,
+    errors: ["not_found", "name_taken", "in_use", "storage_full", "storage_unavailable"],
+  }),
+  "vm.list": operation({
+    method: "GET",
+    path: "/v1/vms",
+    summary: "List VMs",
+    query: z.strictObject({ state: VmState.optional() }),
+    result: z.object({ vms: z.array(Vm) }),
+    errors: [],
+  }),
+  "vm.get": operation({
+    method: "GET",
+    path: "/v1/vms/{vm}",
+    summary: "Show one VM",
+    params: vm,
+    result: Vm,
+    errors: ["not_found"],
+  }),
+  "vm.delete": operation({
+    method: "DELETE",
+    path: "/v1/vms/{vm}",
+    summary: "Delete a VM that does not run, with its workspace",
+    params: vm,
+    query: z.strictObject({ keepWorkspace: flag("leave its workspace in place") }),
+    status: 204,
+    errors: ["not_found", "wrong_state", "storage_unavailable"],
+  }),
+  "vm.start": operation({
+    method: "POST",
+    path: "/v1/vms/{vm}/start",
+    summary: "Start a VM",
+    params: vm,
+    body: StartVm,
+    result: Vm,
+    answer: "progress",
+    errors: [
+      "not_found",
+      "wrong_state",
+      "insufficient_memory",
+      "vmm_unavailable",
+      "vmm_failed",
+      "kernel_missing",
+      "storage_unavailable",
+      "timeout",
+    ],
+  }),
+  "vm.stop": operation({
+    method: "POST",
+    path: "/v1/vms/{vm}/stop",
+    summary: "Shut a VM down",
+    params: vm,
+    body: StopVm,
+    result: Vm,
+    errors: ["not_found", "wrong_state"],
+  }),
+  "vm.kill": operation({
+    method: "POST",
+    path: "/v1/vms/{vm}/kill",
+    summary: "End a VM at once",
+    params: vm,
+    result: Vm,
+    errors: ["not_found", "wrong_state"],
+  }),
+  "vm.history": operation({
+    method: "GET",
+    path: "/v1/vms/{vm}/history",
+    summary: "Show a VM's states and boots",
+    params: vm,
+    result: VmHistory,
+    errors: ["not_found"],
+  }),
+  "vm.console": operation({
+    method: "GET",
+    path: "/v1/vms/{vm}/console",
+    summary: "Read a VM's console",
+    params: vm,
+    query: z.strictObject({
+      follow: flag("go on as output comes"),
+      tailBytes: offset("begin this many bytes before the end; 0 for all that is held"),
+    }),
+    answer: "bytes",
+    mediaType: "application/octet-stream",
+    errors: ["not_found"],
+  }),
+  "vm.exec": operation({
+    method: "POST",
+    path: "/v1/vms/{vm}/exec",
+    summary: "Run a command in a VM and wait for its result",
+    params: vm,
+    body: Exec,
+    result: ExecResult,
+    errors: [...guestErrors, "cannot_start"],
+  }),
+
+  "process.start": operation({
+    method: "POST",
+    path: "/v1/vms/{vm}/processes",
+    summary: "Start a process in a VM; with `attach` the answer is its output stream",
+    params: vm,
+    body: StartProcess,
+    result: Process,
+    answer: "bytes",
+    mediaType: outputStreamType,
+    status: 201,
+    errors: [...guestErrors, "cannot_start", "guest_conflict"],
+  }),
+  "process.list": operation({
+    method: "GET",
+    path: "/v1/vms/{vm}/processes",
+    summary: "List the processes started in a VM",
+    params: vm,
+    result: z.object({ processes: z.array(Process) }),
+    errors: guestErrors,
+  }),
+  "process.get": operation({
+    method: "GET",
+    path: "/v1/vms/{vm}/processes/{process}",
+    summary: "Show one process",
+    params: process,
+    result: Process,
+    errors: guestErrors,
+  }),
+  "process.wait": operation({
+    method: "GET",
+    path: "/v1/vms/{vm}/processes/{process}/wait",
+    summary: "Wait for a process to end",
+    params: process,
+    result: Process,
+    errors: guestErrors,
+  }),
+  "process.output": operation({
+    method: "GET",
+    path: "/v1/vms/{vm}/processes/{process}/output",
+    summary: "Read a process's output from given offsets",
+    params: process,
+    query: z.strictObject({
+      stdout: offset("first byte wanted of stdout"),
+      stderr: offset("first byte wanted of stderr"),
+      follow: flag("go on until the process has ended"),
+    }),
+    answer: "bytes",
+    mediaType: outputStreamType,
+    errors: guestErrors,
+  }),
+  "process.stdin": operation({
+    method: "POST",
+    path: "/v1/vms/{vm}/processes/{process}/stdin",
+    summary: "Write to a process's stdin",
+    params: process,
+    query: z.strictObject({
+      offset: offset("bytes accepted before this request"),
+      close: flag("close stdin after the last byte"),
+    }),
+    bytesIn: true,
+    result: z.object({ accepted: z.int() }),
+    errors: [...guestErrors, "guest_conflict"],
+  }),
+  "process.signal": operation({
+    method: "POST",
+    path: "/v1/vms/{vm}/processes/{process}/signal",
+    summary: "Signal a process group",
+    params: process,
+    body: SignalProcess,
+    result: z.object({}),
+    errors: [...guestErrors, "guest_conflict"],
+  }),
+  "process.delete": operation({
+    method: "DELETE",
+    path: "/v1/vms/{vm}/processes/{process}",
+    summary: "Forget a process that has ended",
+    params: process,
+    status: 204,
+    errors: [...guestErrors, "guest_conflict"],
+  }),
+
+  "image.import": operation({
+    method: "POST",
+    path: "/v1/images",
+    summary: "Import a directory or an ext4 file as a master image",
+    body: ImportImage,
+    result: Image,
+    answer: "progress",
+    status: 201,
+    errors: ["name_taken", "invalid_image", "storage_full", "storage_unavailable"],
+  }),
+  "image.list": operation({
+    method: "GET",
+    path: "/v1/images",
+    summary: "List master images",
+    result: z.object({ images: z.array(Image) }),
+    errors: [],
+  }),
+  "image.get": operation({
+    method: "GET",
+    path: "/v1/images/{image}",
+    summary: "Show one master image",
+    params: image,
+    result: Image,
+    errors: ["not_found"],
+  }),
+  "image.delete": operation({
+    method: "DELETE",
+    path: "/v1/images/{image}",
+    summary: "Delete a master image that no workspace uses",
+    params: image,
+    status: 204,
+    errors: ["not_found", "in_use", "storage_unavailable"],
+  }),
+
+  "workspace.create": operation({
+    method: "POST",
+    path: "/v1/workspaces",
+    summary: "Create a workspace from a master image",
+    body: CreateWorkspace,
+    result: Workspace,
+    status: 201,
+    errors: ["not_found", "name_taken", "storage_full", "storage_unavailable"],
+  }),
+  "workspace.list": operation({
+    method: "GET",
+    path: "/v1/workspaces",
+    summary: "List workspaces",
+    result: z.object({ workspaces: z.array(Workspace) }),
+    errors: [],
+  }),
+  "workspace.get": operation({
+    method: "GET",
+    path: "/v1/workspaces/{workspace}",
+    summary: "Show one workspace and what it holds on disk",
+    params: workspace,
+    result: WorkspaceDetail,
+    errors: ["not_found", "storage_unavailable"],
+  }),
+  "workspace.delete": operation({
+    method: "DELETE",
+    path: "/v1/workspaces/{workspace}",
+    summary: "Delete a workspace that no VM uses",
+    params: workspace,
+    status: 204,
+    errors: ["not_found", "in_use", "storage_unavailable"],
+  }),
+
+  "storage.status": operation({
+    method: "GET",
+    path: "/v1/storage",
+    summary: "Show where the disks live and what is free",
+    result: StorageStatus,
+    errors: ["storage_unavailable"],
+  }),
+} as const satisfies Record<string, Operation>;
+
+export type Operations = typeof operations;
+export type OperationName = keyof Operations;
+export const operationNames = Object.keys(operations) as OperationName[];
+
+/** codes that any operation may give */
+export const commonErrors = [
+  "invalid_request",
+  "unauthorized",
+  "forbidden_origin",
+  "too_large",
+  "request_timeout",
+  "stopping",
+  "internal",
+] as const;

@@ -1,0 +1,129 @@
+import * as z from "zod";
+import { Name, Reference, VmId, WorkspaceId } from "./names.ts";
+
+/** the states of a VM; agent readiness is a property of a running VM, not a state */
+export const vmStates = ["created", "starting", "running", "paused", "stopping", "stopped", "crashed"] as const;
+export const VmState = z.enum(vmStates);
+export type VmState = z.infer<typeof VmState>;
+
+/** the states in which a VMM process exists or may exist */
+export const liveStates: ReadonlySet<VmState> = new Set(["starting", "running", "paused", "stopping"]);
+
+export const agentStates = ["absent", "connecting", "ready", "unreachable"] as const;
+export const AgentState = z.enum(agentStates).describe("`absent` while the VM does not run");
+export type AgentState = z.infer<typeof AgentState>;
+
+export const vmmKinds = ["qemu"] as const;
+export const VmmKind = z.enum(vmmKinds);
+export type VmmKind = z.infer<typeof VmmKind>;
+export const VmmChoice = z.enum(["auto", ...vmmKinds]).describe("`auto` takes the best that works on this host");
+export type VmmChoice = z.infer<typeof VmmChoice>;
+
+export const Accelerator = z.enum(["kvm", "tcg"]).describe("`tcg` is software emulation");
+export type Accelerator = z.infer<typeof Accelerator>;
+
+export const VcpuCount = z.int().min(1).max(32).describe("virtual CPUs, 1 to 32");
+export const MemoryMiB = z.int().min(64).max(1_048_576).describe("guest memory in MiB, 64 to 1048576");
+
+/** the VMM that runs a VM */
+export const RunningVmm = z.object({
+  kind: VmmKind,
+  accelerator: Accelerator,
+  reason: z.string().describe("why this VMM and this accelerator"),
+  pid: z.int(),
+});
+export type RunningVmm = z.infer<typeof RunningVmm>;
+
+export const Vm = z.object({
+  id: VmId,
+  name: Name,
+  state: VmState,
+  stateReason: z.string().describe("why it is in this state"),
+  agent: AgentState,
+  cid: z.int().describe("context id on the vsock address family, from 3, unique among the VMs that exist"),
+  vcpuCount: VcpuCount,
+  memoryMiB: MemoryMiB,
+  vmm: VmmChoice,
+  workspaceId: WorkspaceId,
+  workspaceName: Name,
+  imageName: Name.nullable().describe("the master image its workspace came from; null once that was deleted"),
+  running: RunningVmm.nullable(),
+  createdAt: z.int().describe("Unix ms"),
+  startedAt: z.int().nullable().describe("Unix ms of the last start"),
+  endedAt: z.int().nullable().describe("Unix ms at which the last run ended"),
+});
+export type Vm = z.infer<typeof Vm>;
+
+export const CreateVm = z
+  .strictObject({
+    name: Name,
+    image: Reference.optional().describe("master image; a new workspace is made from it, named as the VM"),
+    workspace: Reference.optional().describe("an existing workspace that no VM uses"),
+    vcpuCount: VcpuCount.optional().describe("default from the configuration (1)"),
+    memoryMiB: MemoryMiB.optional().describe("default from the configuration (512)"),
+    vmm: VmmChoice.default("auto"),
+  })
+  .refine((body) => (body.image === undefined) !== (body.workspace === undefined), {
+    path: ["image"],
+    message: "give either `image` or `workspace`",
+  });
+export type CreateVm = z.infer<typeof CreateVm>;
+
+export const StartVm = z.strictObject({
+  waitForAgent: z.boolean().default(true).describe("answer only when the guest agent has answered"),
+  timeoutMs: z
+    .int()
+    .min(1000)
+    .max(600_000)
+    .default(120_000)
+    .describe("how long to wait for the agent; the VM runs on after that"),
+});
+export type StartVm = z.infer<typeof StartVm>;
+
+export const StopVm = z.strictObject({
+  graceMs: z
+    .int()
+    .min(0)
+    .max(600_000)
+    .default(10_000)
+    .describe("what the guest gets to shut down by itself before it is ended"),
+});
+export type StopVm = z.infer<typeof StopVm>;
+
+/** one phase of a boot */
+export const BootPhase = z.object({
+  name: z.enum(["admission", "clone_disk", "network", "spawn", "vmm_api", "configure", "kernel", "agent"]),
+  startedAtMs: z.number().describe("ms after the start was asked for"),
+  durationMs: z.number(),
+});
+export type BootPhase = z.infer<typeof BootPhase>;
+
+/** one run of a VM, from start to end */
+export const Boot = z.object({
+  number: z.int().describe("1 for the VM's first boot"),
+  startedAt: z.int(),
+  readyAt: z.int().nullable().describe("Unix ms at which the agent answered"),
+  endedAt: z.int().nullable(),
+  vmm: VmmKind.nullable(),
+  accelerator: Accelerator.nullable(),
+  kernel: z.string().nullable(),
+  phases: z.array(BootPhase),
+  endReason: z.string().nullable(),
+  exitCode: z.int().nullable().describe("of the VMM"),
+  signal: z.string().nullable().describe("that ended the VMM, for example `SIGKILL`"),
+});
+export type Boot = z.infer<typeof Boot>;
+
+export const StateChange = z.object({
+  from: VmState.nullable().describe("null for the creation"),
+  to: VmState,
+  reason: z.string(),
+  at: z.int().describe("Unix ms"),
+});
+export type StateChange = z.infer<typeof StateChange>;
+
+export const VmHistory = z.object({
+  states: z.array(StateChange).describe("newest first, at most 1000"),
+  boots: z.array(Boot).describe("newest first, at most 100"),
+});
+export type VmHistory = z.infer<typeof VmHistory>;
