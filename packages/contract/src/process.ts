@@ -85,4 +85,6 @@ export const SignalProcess = z.strictObject({
     .describe("goes to the process group"),
 });
 
+export type SignalProcess = z.infer<typeof SignalProcess>;
+
 export const outputStreamType = "application/vnd.workfort.output";

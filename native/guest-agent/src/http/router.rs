@@ -1,0 +1,108 @@
+//! Which path does what.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::RecvStream;
+use h2::server::SendResponse;
+use http::{Method, Request, StatusCode};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::query::Query;
+use super::{Agent, Failure, read_json, send_empty, send_head, send_json};
+use crate::process::{self, Process, SignalRequest, StartRequest};
+use crate::{identity, power};
+
+const OUTPUT_STREAM: &str = "application/vnd.workfort.output";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct PowerRequest {
+    action: PowerAction,
+    #[serde(default = "default_grace_ms")]
+    grace_ms: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum PowerAction {
+    Poweroff,
+    Reboot,
+}
+
+fn default_grace_ms() -> u64 {
+    2000
+}
+
+pub async fn route(agent: &Rc<Agent>, request: Request<RecvStream>, respond: &mut SendResponse<Bytes>) -> Result<(), Failure> {
+    let (head, mut body) = request.into_parts();
+    let path: Vec<&str> = head.uri.path().trim_start_matches('/').split('/').collect();
+    let query = |allowed: &[&str]| Query::parse(head.uri.query(), allowed);
+    match (&head.method, path.as_slice()) {
+        (&Method::GET, ["v1", "agent"]) => send_json(respond, StatusCode::OK, &identity::describe(agent.userspace_start_ms)),
+        (&Method::POST, ["v1", "identity"]) => {
+            identity::apply(&read_json(&mut body).await?)?;
+            send_json(respond, StatusCode::OK, &json!({}));
+        }
+        (&Method::POST, ["v1", "power"]) => {
+            let PowerRequest { action: PowerAction::Poweroff | PowerAction::Reboot, grace_ms } = read_json(&mut body).await?;
+            if grace_ms > 60_000 {
+                return Err(Failure::bad_request("graceMs: 0 to 60000"));
+            }
+            send_json(respond, StatusCode::ACCEPTED, &json!({}));
+            // the session that asked may end before the VM does
+            agent.processes.run_detached(power::end(Duration::from_millis(grace_ms)));
+        }
+        (&Method::POST, ["v1", "processes"]) => {
+            let start: StartRequest = read_json(&mut body).await?;
+            let attach = start.attach;
+            let process = process::start(&agent.processes, start)?;
+            if attach {
+                stream_output(process, respond, [0, 0], true).await;
+            } else {
+                send_json(respond, StatusCode::CREATED, &process.describe());
+            }
+        }
+        (&Method::GET, ["v1", "processes"]) => {
+            let all = agent.processes.all();
+            let described: Vec<_> = all.iter().map(|process| process.describe()).collect();
+            send_json(respond, StatusCode::OK, &json!({ "processes": described }));
+        }
+        (&Method::GET, ["v1", "processes", id]) => send_json(respond, StatusCode::OK, &agent.processes.find(id)?.describe()),
+        (&Method::DELETE, ["v1", "processes", id]) => {
+            agent.processes.forget(id)?;
+            send_empty(respond, StatusCode::NO_CONTENT);
+        }
+        (&Method::GET, ["v1", "processes", id, "wait"]) => {
+            let process = agent.processes.find(id)?;
+            process.ended().await;
+            send_json(respond, StatusCode::OK, &process.describe());
+        }
+        (&Method::GET, ["v1", "processes", id, "output"]) => {
+            let query = query(&["stdout", "stderr", "follow"])?;
+            let from = [query.offset("stdout")?, query.offset("stderr")?];
+            stream_output(agent.processes.find(id)?, respond, from, query.flag("follow")?).await;
+        }
+        (&Method::POST, ["v1", "processes", id, "stdin"]) => {
+            let query = query(&["offset", "close"])?;
+            let process = agent.processes.find(id)?;
+            let accepted = process.write_stdin(&mut body, query.offset("offset")?, query.flag("close")?).await?;
+            send_json(respond, StatusCode::OK, &json!({ "accepted": accepted }));
+        }
+        (&Method::POST, ["v1", "processes", id, "signal"]) => {
+            let signal: SignalRequest = read_json(&mut body).await?;
+            agent.processes.find(id)?.signal(signal.number()?)?;
+            send_json(respond, StatusCode::OK, &json!({}));
+        }
+        (method, _) => return Err(Failure::not_found(&format!("there is no {method} {}", head.uri.path().chars().take(200).collect::<String>()))),
+    }
+    Ok(())
+}
+
+async fn stream_output(process: Rc<Process>, respond: &mut SendResponse<Bytes>, from: [u64; 2], follow: bool) {
+    if let Some(stream) = send_head(respond, StatusCode::OK, OUTPUT_STREAM) {
+        process.send_output(stream, from, follow).await;
+    }
+}

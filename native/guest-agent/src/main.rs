@@ -1,0 +1,51 @@
+//! The guest agent: PID 1 of a VM, through which the host runs commands in it.
+//! The protocol is in codex/reference/guest-protocol.md.
+//!
+//! One thread. `boot` turns the initramfs into a running system; `transport` keeps the lines to the host; `http`
+//! answers requests on them; `process` holds the processes, which outlive any line; `power` ends the VM.
+#![deny(unsafe_op_in_unsafe_fn)]
+
+mod boot;
+mod http;
+mod identity;
+mod power;
+mod process;
+mod sys;
+mod transport;
+
+use std::process::ExitCode;
+use std::rc::Rc;
+
+use transport::Transports;
+
+fn main() -> ExitCode {
+    let first_instruction_ms = sys::since_boot_ms();
+    let as_init = std::process::id() == 1;
+    let transports = if as_init {
+        boot::run();
+        Ok(Transports { port: None, find_port: true, unix: None, vsock: true })
+    } else {
+        transport::parse_arguments(std::env::args_os().skip(1))
+    };
+    let transports = match transports {
+        Ok(transports) => transports,
+        Err(why) => {
+            eprintln!("guest-agent: arguments: {why}");
+            return ExitCode::from(2);
+        }
+    };
+    sys::become_reaper();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(why) => boot::fatal(&format!("no event loop: {why}")),
+    };
+    let agent = Rc::new(http::Agent::new(first_instruction_ms));
+    tokio::task::LocalSet::new().block_on(&runtime, async move {
+        tokio::task::spawn_local(process::reap(agent.processes.clone()));
+        if as_init {
+            boot::say(&format!("guest-agent {} ready", env!("CARGO_PKG_VERSION")));
+        }
+        transport::serve(transports, agent).await;
+    });
+    ExitCode::FAILURE // every transport failed; as PID 1 this ends the VM with a panic that says so
+}

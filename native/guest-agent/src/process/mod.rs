@@ -1,0 +1,155 @@
+//! Processes as objects of the guest: they begin with a request and stay until they are forgotten, whatever becomes of
+//! the line that asked for them.
+//!
+//!   start ──▶ running ──▶ exited ──▶ forgotten
+//!
+//! `output` holds what a process writes, `stream` gives it to readers, `table` finds and bounds processes.
+
+mod output;
+mod request;
+mod spawn;
+mod stdin;
+mod stream;
+mod table;
+mod users;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
+
+use crate::http::Failure;
+use crate::sys::{self, Ended};
+use output::{Output, OutputPosition};
+pub use request::{SignalRequest, StartRequest};
+pub use spawn::start;
+use stdin::Stdin;
+pub use table::Processes;
+
+/// between TERM and KILL when a process outlives its time
+const TIMEOUT_GRACE: Duration = Duration::from_secs(5);
+
+pub struct Process {
+    id: String,
+    pid: i32,
+    argv: Vec<String>,
+    cwd: String,
+    user: String,
+    started_at: u64,
+    exit: Cell<Option<(Ended, u64)>>,
+    timed_out: Cell<bool>,
+    stdin: RefCell<Stdin>,
+    stdout: Rc<Output>,
+    stderr: Rc<Output>,
+    /// something about it changed: output, exit
+    changed: Rc<Notify>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Description<'a> {
+    id: &'a str,
+    pid: i32,
+    argv: &'a [String],
+    cwd: &'a str,
+    user: &'a str,
+    state: &'static str,
+    exit_code: Option<i32>,
+    signal: Option<String>,
+    timed_out: bool,
+    started_at: u64,
+    ended_at: Option<u64>,
+    stdin: stdin::Description,
+    stdout: OutputPosition,
+    stderr: OutputPosition,
+}
+
+impl Process {
+    pub fn describe(&self) -> Description<'_> {
+        let exit = self.exit.get();
+        let (exit_code, signal) = match exit {
+            Some((Ended::Code(code), _)) => (Some(code), None),
+            Some((Ended::Signal(number), _)) => (None, Some(request::signal_name(number))),
+            None => (None, None),
+        };
+        Description {
+            id: &self.id,
+            pid: self.pid,
+            argv: &self.argv,
+            cwd: &self.cwd,
+            user: &self.user,
+            state: if exit.is_some() { "exited" } else { "running" },
+            exit_code,
+            signal,
+            timed_out: self.timed_out.get(),
+            started_at: self.started_at,
+            ended_at: exit.map(|(_, at)| at),
+            stdin: self.stdin.borrow().describe(),
+            stdout: self.stdout.position(),
+            stderr: self.stderr.position(),
+        }
+    }
+
+    pub fn has_exited(&self) -> bool {
+        self.exit.get().is_some()
+    }
+
+    /// Returns when its exit is known.
+    pub async fn ended(&self) {
+        while !self.has_exited() {
+            self.changed.notified().await;
+        }
+    }
+
+    /// Signals its process group.
+    pub fn signal(&self, number: i32) -> Result<(), Failure> {
+        if self.has_exited() {
+            return Err(Failure::conflict(&format!("process {} has ended", self.id)));
+        }
+        sys::kill(-self.pid, number).map_err(|why| Failure::internal(&format!("process {} cannot be signalled: {why}", self.id)))
+    }
+
+    fn note_exit(&self, ended: Ended) {
+        self.exit.set(Some((ended, now_ms() as u64)));
+        self.stdin.borrow_mut().close();
+        self.stdout.note_exit();
+        self.stderr.note_exit();
+        self.changed.notify_waiters();
+    }
+
+    /// Ends it when its time is up.
+    async fn enforce_timeout(self: Rc<Self>, timeout: Duration) {
+        if tokio::time::timeout(timeout, self.ended()).await.is_ok() {
+            return;
+        }
+        self.timed_out.set(true);
+        let _ = self.signal(libc::SIGTERM);
+        if tokio::time::timeout(TIMEOUT_GRACE, self.ended()).await.is_err() {
+            let _ = self.signal(libc::SIGKILL);
+        }
+    }
+}
+
+/// Collects every ended child, ours and orphans alike. Nothing else waits for children, and a process is in the table
+/// before this can run, so no exit is missed.
+pub async fn reap(processes: Rc<Processes>) {
+    let Ok(mut children) = signal(SignalKind::child()) else { return };
+    loop {
+        while let Some((pid, ended)) = sys::reap_one() {
+            if let Some(process) = processes.by_pid(pid) {
+                process.note_exit(ended);
+            }
+        }
+        if children.recv().await.is_none() {
+            return;
+        }
+    }
+}
+
+/// Unix time in ms
+pub fn now_ms() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64() * 1000.0)
+}

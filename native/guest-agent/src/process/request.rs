@@ -1,0 +1,145 @@
+//! What the host may ask of processes, checked.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::http::Failure;
+
+const MOST_WORDS: usize = 4096;
+const WORDS_BYTES: usize = 1024 * 1024;
+pub const RING_BYTES: std::ops::RangeInclusive<usize> = 4096..=16 * 1024 * 1024;
+const LONGEST_TIMEOUT_MS: u64 = 604_800_000;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StartRequest {
+    pub id: Option<String>,
+    pub argv: Vec<String>,
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    pub cwd: Option<String>,
+    #[serde(default = "root")]
+    pub user: String,
+    #[serde(default)]
+    pub stdin: StdinKind,
+    #[serde(default)]
+    pub attach: bool,
+    pub timeout_ms: Option<u64>,
+    #[serde(default = "default_ring_bytes")]
+    pub ring_bytes: usize,
+}
+
+#[derive(Clone, Copy, Default, Deserialize, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum StdinKind {
+    #[default]
+    None,
+    Open,
+}
+
+fn root() -> String {
+    "root".into()
+}
+
+fn default_ring_bytes() -> usize {
+    1024 * 1024
+}
+
+impl StartRequest {
+    pub fn check(&self) -> Result<(), Failure> {
+        let refuse = |text: &str| Err(Failure::bad_request(text));
+        if self.id.as_deref().is_some_and(|id| !is_id(id)) {
+            return refuse("id: 1 to 64 characters of a-z, 0-9 and -, not beginning with -");
+        }
+        if self.argv.is_empty() || self.argv[0].is_empty() {
+            return refuse("argv: a program is missing");
+        }
+        let words = self.argv.len().max(self.env.len());
+        let bytes = |words: &mut dyn Iterator<Item = &String>| words.map(|word| word.len() + 1).sum::<usize>();
+        if words > MOST_WORDS || bytes(&mut self.argv.iter()) > WORDS_BYTES || bytes(&mut self.env.iter().flat_map(|(key, value)| [key, value])) > WORDS_BYTES {
+            return refuse("argv, env: at most 4096 entries and 1 MiB each");
+        }
+        let texts = self.argv.iter().chain(self.env.keys()).chain(self.env.values()).chain(self.cwd.iter());
+        if texts.into_iter().any(|text| text.contains('\0')) {
+            return refuse("argv, env, cwd: no NUL");
+        }
+        if self.env.keys().any(|key| key.is_empty() || key.contains('=')) {
+            return refuse("env: a name is not empty and has no =");
+        }
+        if self.timeout_ms.is_some_and(|ms| ms == 0 || ms > LONGEST_TIMEOUT_MS) {
+            return refuse("timeoutMs: 1 to 604800000");
+        }
+        if !RING_BYTES.contains(&self.ring_bytes) {
+            return refuse("ringBytes: 4096 to 16777216");
+        }
+        Ok(())
+    }
+}
+
+fn is_id(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && !text.starts_with('-')
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignalRequest {
+    signal: SignalText,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum SignalText {
+    Number(i32),
+    Name(String),
+}
+
+impl SignalRequest {
+    pub fn number(&self) -> Result<i32, Failure> {
+        let known = match &self.signal {
+            SignalText::Number(number) => Some(*number).filter(|number| (1..=64).contains(number)),
+            SignalText::Name(name) => SIGNALS.iter().find(|(known, _)| known == name).map(|(_, number)| *number),
+        };
+        known.ok_or_else(|| Failure::bad_request("signal: a name without SIG, or a number from 1 to 64"))
+    }
+}
+
+pub fn signal_name(number: i32) -> String {
+    SIGNALS.iter().find(|(_, known)| *known == number).map_or_else(|| number.to_string(), |(name, _)| (*name).to_string())
+}
+
+const SIGNALS: [(&str, i32); 31] = [
+    ("HUP", libc::SIGHUP),
+    ("INT", libc::SIGINT),
+    ("QUIT", libc::SIGQUIT),
+    ("ILL", libc::SIGILL),
+    ("TRAP", libc::SIGTRAP),
+    ("ABRT", libc::SIGABRT),
+    ("BUS", libc::SIGBUS),
+    ("FPE", libc::SIGFPE),
+    ("KILL", libc::SIGKILL),
+    ("USR1", libc::SIGUSR1),
+    ("SEGV", libc::SIGSEGV),
+    ("USR2", libc::SIGUSR2),
+    ("PIPE", libc::SIGPIPE),
+    ("ALRM", libc::SIGALRM),
+    ("TERM", libc::SIGTERM),
+    ("STKFLT", libc::SIGSTKFLT),
+    ("CHLD", libc::SIGCHLD),
+    ("CONT", libc::SIGCONT),
+    ("STOP", libc::SIGSTOP),
+    ("TSTP", libc::SIGTSTP),
+    ("TTIN", libc::SIGTTIN),
+    ("TTOU", libc::SIGTTOU),
+    ("URG", libc::SIGURG),
+    ("XCPU", libc::SIGXCPU),
+    ("XFSZ", libc::SIGXFSZ),
+    ("VTALRM", libc::SIGVTALRM),
+    ("PROF", libc::SIGPROF),
+    ("WINCH", libc::SIGWINCH),
+    ("IO", libc::SIGIO),
+    ("PWR", libc::SIGPWR),
+    ("SYS", libc::SIGSYS),
+];

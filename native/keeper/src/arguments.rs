@@ -1,0 +1,90 @@
+//! The command line: `--socket <path> --console-bytes <n> [--error-bytes <n>] [--cwd <dir>] -- <program> [argument…]`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+const RING_BYTES: std::ops::RangeInclusive<usize> = 4096..=16 * 1024 * 1024;
+const DEFAULT_ERROR_BYTES: usize = 64 * 1024;
+
+#[derive(Debug)]
+pub struct Arguments {
+    pub socket: PathBuf,
+    pub console_bytes: usize,
+    pub error_bytes: usize,
+    pub cwd: Option<PathBuf>,
+    /// program and arguments, never empty
+    pub program: Vec<PathBuf>,
+}
+
+pub fn parse(words: Vec<OsString>) -> Result<Arguments, String> {
+    let mut socket = None;
+    let mut console_bytes = None;
+    let mut error_bytes = DEFAULT_ERROR_BYTES;
+    let mut cwd = None;
+    let mut words = words.into_iter();
+    while let Some(word) = words.next() {
+        let name = word.to_string_lossy().into_owned();
+        if name == "--" {
+            break;
+        }
+        let value = words.next().ok_or_else(|| format!("{name} needs a value"))?;
+        match name.as_str() {
+            "--socket" => socket = Some(PathBuf::from(value)),
+            "--console-bytes" => console_bytes = Some(ring_bytes(&name, &value)?),
+            "--error-bytes" => error_bytes = ring_bytes(&name, &value)?,
+            "--cwd" => cwd = Some(PathBuf::from(value)),
+            _ => return Err(format!("there is no option {name}")),
+        }
+    }
+    let program: Vec<PathBuf> = words.map(PathBuf::from).collect();
+    if program.is_empty() {
+        return Err("a program is missing after --".into());
+    }
+    Ok(Arguments {
+        socket: socket.ok_or("--socket is missing")?,
+        console_bytes: console_bytes.ok_or("--console-bytes is missing")?,
+        error_bytes,
+        cwd,
+        program,
+    })
+}
+
+fn ring_bytes(name: &str, value: &OsString) -> Result<usize, String> {
+    let bytes = value.to_str().and_then(|text| text.parse().ok());
+    match bytes {
+        Some(bytes) if RING_BYTES.contains(&bytes) => Ok(bytes),
+        _ => Err(format!("{name} takes a number of bytes from {} to {}", RING_BYTES.start(), RING_BYTES.end())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<OsString> {
+        text.split(' ').map(OsString::from).collect()
+    }
+
+    #[test]
+    fn takes_what_the_protocol_names() {
+        let parsed = parse(words("--socket /s --console-bytes 4096 --cwd /d -- prog -x --socket")).unwrap();
+        assert_eq!(parsed.program, [PathBuf::from("prog"), "-x".into(), "--socket".into()]);
+        assert_eq!((parsed.console_bytes, parsed.error_bytes), (4096, DEFAULT_ERROR_BYTES));
+    }
+
+    #[test]
+    fn refuses_the_rest() {
+        for bad in [
+            "--socket /s --console-bytes 4096 --",
+            "--console-bytes 4096 -- p",
+            "--socket /s -- p",
+            "--socket /s --console-bytes 4095 -- p",
+            "--socket /s --console-bytes 99999999 -- p",
+            "--socket /s --console-bytes x -- p",
+            "--bogus 1 -- p",
+            "--socket",
+        ] {
+            assert!(parse(words(bad)).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The system calls that the standard library does not offer; all unsafe code is here.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+/// Leaves the caller's session and closes what it left open; hang-ups and broken pipes are no reason to die.
+pub fn detach() {
+    // SAFETY: plain system calls; descriptors above 2 belong to nobody in this process yet.
+    unsafe {
+        libc::setsid(); // fails only where this process leads a session already
+        libc::signal(libc::SIGHUP, libc::SIG_IGN);
+        libc::signal(libc::SIGPIPE, libc::SIG_IGN);
+        libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, 0_u32);
+    }
+}
+
+/// Points 0, 1 and 2 at `/dev/null`, so that whoever started the keeper sees the end of its pipes.
+pub fn leave_standard_streams() {
+    if let Ok(null) = File::options().read(true).write(true).open("/dev/null") {
+        for fd in 0..=2 {
+            // SAFETY: both descriptors are open.
+            unsafe { libc::dup2(null.as_raw_fd(), fd) };
+        }
+    }
+}
+
+pub fn set_umask(mask: u32) -> u32 {
+    // SAFETY: cannot fail.
+    unsafe { libc::umask(mask) }
+}
+
+/// The child dies with this process, has a group of its own and default signals.
+pub fn bind_to_parent(command: &mut Command) {
+    let parent = std::process::id() as libc::pid_t;
+    // SAFETY: only async-signal-safe calls between fork and exec.
+    unsafe {
+        command.pre_exec(move || {
+            libc::setpgid(0, 0);
+            for signal in 1..=64 {
+                libc::signal(signal, libc::SIG_DFL); // KILL, STOP and libc's own two refuse, as they should
+            }
+            if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            if libc::getppid() != parent {
+                libc::_exit(1); // the keeper died before the line above
+            }
+            Ok(())
+        });
+    }
+}
+
+/// A descriptor that becomes readable on CHLD, TERM and INT, which are blocked otherwise.
+pub fn signal_descriptor() -> io::Result<File> {
+    // SAFETY: `set` is initialised by sigemptyset; the returned descriptor is fresh and ours.
+    unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        for signal in [libc::SIGCHLD, libc::SIGTERM, libc::SIGINT] {
+            libc::sigaddset(&mut set, signal);
+        }
+        if libc::sigprocmask(libc::SIG_BLOCK, &set, std::ptr::null_mut()) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let fd = libc::signalfd(-1, &set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(File::from(OwnedFd::from_raw_fd(fd)))
+    }
+}
+
+/// size of `struct signalfd_siginfo`; its first field is the signal's number
+pub const SIGNAL_RECORD_BYTES: usize = 128;
+
+pub fn send_signal(pid: u32, signal: i32) -> io::Result<()> {
+    // SAFETY: plain system call; the pid is that of an unreaped child, so it cannot be anybody else's.
+    if unsafe { libc::kill(pid as libc::pid_t, signal) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+pub fn set_nonblocking(fd: RawFd) -> io::Result<()> {
+    // SAFETY: plain system calls on an open descriptor.
+    unsafe {
+        let flags = libc::fcntl(fd, libc::F_GETFL);
+        if flags < 0 || libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+/// Waits for events, at most `timeout_ms` (-1: as long as it takes).
+pub fn poll(entries: &mut [libc::pollfd], timeout_ms: i32) -> io::Result<()> {
+    // SAFETY: the slice is valid for its length.
+    let count = unsafe { libc::poll(entries.as_mut_ptr(), entries.len() as libc::nfds_t, timeout_ms) };
+    if count >= 0 {
+        return Ok(());
+    }
+    let error = io::Error::last_os_error();
+    if error.kind() == io::ErrorKind::Interrupted { Ok(()) } else { Err(error) }
+}

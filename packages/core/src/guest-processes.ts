@@ -1,0 +1,204 @@
+import type { Readable } from "node:stream";
+import {
+  errorCatalogue,
+  Process,
+  readOutputStream,
+  WorkfortError,
+  type ErrorCode,
+  type Exec,
+  type ExecResult,
+  type SignalProcess,
+  type StartProcess,
+} from "@workfort/contract";
+import * as z from "zod";
+import type { GuestLink, GuestRequest, GuestResponse } from "./ports.ts";
+
+/**
+ * Processes in a guest, through its agent. The guest is hostile: what it answers is bounded and checked before it
+ * goes on to a caller. Output streams pass through as they are; their reader checks the frames.
+ */
+
+/** what `exec` keeps of each output */
+const execOutputBytes = 1_048_576;
+/** of a JSON answer of the agent: 512 processes with 1 MiB of arguments would be more, but then the listing is refused */
+const answerBytes = 64 * 1024 * 1024;
+
+const GuestError = z.object({ error: z.object({ code: z.string().max(100), message: z.string().max(10_000) }) });
+
+export class GuestProcesses {
+  readonly #link: GuestLink;
+
+  constructor(link: GuestLink) {
+    this.#link = link;
+  }
+
+  async start(request: StartProcess): Promise<Process> {
+    return await this.#json({ method: "POST", path: "/v1/processes", body: { ...request, attach: false } }, Process);
+  }
+
+  /** Starts a process and answers with its output stream. */
+  async startAttached(request: StartProcess, signal?: AbortSignal): Promise<Readable> {
+    return await this.#stream({
+      method: "POST",
+      path: "/v1/processes",
+      body: { ...request, attach: true },
+      ...(signal === undefined ? {} : { signal }),
+    });
+  }
+
+  async list(): Promise<Process[]> {
+    return (await this.#json({ method: "GET", path: "/v1/processes" }, z.object({ processes: z.array(Process) })))
+      .processes;
+  }
+
+  async get(id: string): Promise<Process> {
+    return await this.#json({ method: "GET", path: `/v1/processes/${id}` }, Process);
+  }
+
+  async wait(id: string, signal?: AbortSignal): Promise<Process> {
+    return await this.#json(
+      { method: "GET", path: `/v1/processes/${id}/wait`, timeoutMs: null, ...(signal === undefined ? {} : { signal }) },
+      Process,
+    );
+  }
+
+  async output(
+    id: string,
+    from: { stdout: number; stderr: number; follow: boolean },
+    signal?: AbortSignal,
+  ): Promise<Readable> {
+    const path = `/v1/processes/${id}/output?stdout=${from.stdout}&stderr=${from.stderr}&follow=${from.follow}`;
+    return await this.#stream({ method: "GET", path, ...(signal === undefined ? {} : { signal }) });
+  }
+
+  async stdin(
+    id: string,
+    bytes: Readable,
+    at: { offset: number; close: boolean },
+    signal?: AbortSignal,
+  ): Promise<{ accepted: number }> {
+    const path = `/v1/processes/${id}/stdin?offset=${at.offset}&close=${at.close}`;
+    return await this.#json(
+      { method: "POST", path, bytes, timeoutMs: null, ...(signal === undefined ? {} : { signal }) },
+      z.object({ accepted: z.int().nonnegative() }),
+    );
+  }
+
+  async signal(id: string, request: SignalProcess): Promise<void> {
+    await this.#json({ method: "POST", path: `/v1/processes/${id}/signal`, body: request }, z.object({}));
+  }
+
+  async delete(id: string): Promise<void> {
+    const answer = await this.#link.request({ method: "DELETE", path: `/v1/processes/${id}` });
+    if (answer.status !== 204) throw await toError(answer);
+    answer.body.resume();
+  }
+
+  /** Runs a command to its end and keeps the first MiB of each output. */
+  async exec(request: Exec, stdin: (text: string) => Readable, signal?: AbortSignal): Promise<ExecResult> {
+    const { stdin: text, ...command } = request;
+    const stream = await this.startAttached(
+      { ...command, stdin: text === undefined ? "none" : "open", attach: true },
+      signal,
+    );
+    const kept = { stdout: new KeptOutput(), stderr: new KeptOutput() };
+    let last: Process | null = null;
+    let writing: Promise<unknown> = Promise.resolve();
+    for await (const frame of readOutputStream(stream)) {
+      if (frame.kind === "stdout" || frame.kind === "stderr") kept[frame.kind].push(frame.bytes);
+      if (frame.kind !== "process") continue;
+      if (last === null && text !== undefined) {
+        // a command that ends without reading its input is no failure of ours
+        writing = this.stdin(frame.process.id, stdin(text), { offset: 0, close: true }, signal).catch(() => {});
+      }
+      last = frame.process;
+    }
+    await writing;
+    if (last === null || last.state !== "exited")
+      throw new WorkfortError("agent_failed", "the agent ended the output stream before the command had ended");
+    this.delete(last.id).catch(() => {}); // the agent forgets it by itself sooner or later
+    return {
+      processId: last.id,
+      exitCode: last.exitCode,
+      signal: last.signal,
+      timedOut: last.timedOut,
+      stdout: kept.stdout.text(),
+      stderr: kept.stderr.text(),
+      truncated: kept.stdout.truncated || kept.stderr.truncated,
+    };
+  }
+
+  async #json<T>(request: GuestRequest, schema: z.ZodType<T>): Promise<T> {
+    const answer = await this.#link.request(request);
+    if (answer.status >= 300) throw await toError(answer);
+    const parsed = schema.safeParse(await readJson(answer.body));
+    if (!parsed.success)
+      throw new WorkfortError(
+        "agent_failed",
+        `the agent answered ${request.path} with something else than was asked for`,
+      );
+    return parsed.data;
+  }
+
+  async #stream(request: GuestRequest): Promise<Readable> {
+    const answer = await this.#link.request(request);
+    if (answer.status >= 300) throw await toError(answer);
+    return answer.body;
+  }
+}
+
+class KeptOutput {
+  truncated = false;
+  readonly #chunks: Buffer[] = [];
+  #room = execOutputBytes;
+
+  push(bytes: Buffer): void {
+    const kept = bytes.subarray(0, this.#room);
+    this.truncated ||= kept.length < bytes.length;
+    this.#room -= kept.length;
+    if (kept.length > 0) this.#chunks.push(Buffer.from(kept));
+  }
+
+  text(): string {
+    return Buffer.concat(this.#chunks).toString("utf8");
+  }
+}
+
+/** codes of the guest protocol that mean something else to a caller of ours */
+const guestCodes: Record<string, ErrorCode> = {
+  bad_request: "invalid_request",
+  not_found: "not_found",
+  conflict: "guest_conflict",
+  too_large: "too_large",
+  too_many: "too_many",
+  cannot_start: "cannot_start",
+};
+
+async function toError(answer: GuestResponse): Promise<WorkfortError> {
+  const parsed = GuestError.safeParse(await readJson(answer.body).catch(() => null));
+  if (!parsed.success)
+    return new WorkfortError("agent_failed", `the agent answered status ${answer.status} without saying why`);
+  const { code, message } = parsed.data.error;
+  const known = guestCodes[code];
+  if (known === undefined) return new WorkfortError("agent_failed", `the agent failed: ${message}`);
+  return new WorkfortError(
+    known,
+    message,
+    errorCatalogue[known].fault === "user" ? {} : { hint: "look at the VM's console: nexusctl vm logs" },
+  );
+}
+
+async function readJson(body: Readable): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > answerBytes) throw new WorkfortError("agent_failed", `the agent's answer is over ${answerBytes} bytes`);
+    chunks.push(chunk);
+  }
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString("utf8"));
+  } catch (error) {
+    throw new WorkfortError("agent_failed", "the agent's answer is not JSON", { cause: error });
+  }
+}

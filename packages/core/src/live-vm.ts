@@ -1,0 +1,86 @@
+import type { AgentState, BootPhase } from "@workfort/contract";
+import type { GuestLink, VmmRun } from "./ports.ts";
+import type { VmRecord } from "./records.ts";
+
+/** What exists in memory for a VM in a live state. */
+export class LiveVm {
+  readonly vm: VmRecord;
+  readonly bootNumber: number;
+  /** memory it counts for in admission, MiB */
+  readonly committedMiB: number;
+  /** aborted by a kill while the VM starts */
+  readonly starting = new AbortController();
+  /** aborted when the daemon lets go */
+  readonly watching = new AbortController();
+  readonly phases = new PhaseClock();
+  run: VmmRun | null = null;
+  link: GuestLink | null = null;
+  agent: AgentState = "connecting";
+  /** set by stop and kill before they bring the end about */
+  endReason: string | null = null;
+  /** the unfinished intent of a start or stop */
+  intent: number | null = null;
+  /** resolves when the end is recorded and nothing of the run is left */
+  readonly ended: Promise<void>;
+  #resolveEnded: () => void = () => {};
+
+  constructor(vm: VmRecord, bootNumber: number, committedMiB: number) {
+    this.vm = vm;
+    this.bootNumber = bootNumber;
+    this.committedMiB = committedMiB;
+    this.ended = new Promise((resolve) => {
+      this.#resolveEnded = resolve;
+    });
+  }
+
+  noteEnded(released: boolean): void {
+    this.agent = "absent";
+    this.link?.close();
+    if (released) this.#resolveEnded();
+  }
+
+  noteReleased(): void {
+    this.#resolveEnded();
+  }
+
+  /** Whether it ends before `boundMs` have passed. */
+  async endsWithin(boundMs: number): Promise<boolean> {
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const timer = setTimeout(resolve, boundMs, false);
+    void this.ended.then(() => resolve(true));
+    return await promise.finally(() => clearTimeout(timer));
+  }
+
+  detach(): void {
+    this.watching.abort();
+    this.starting.abort(new Error("the daemon is stopping"));
+    this.link?.close();
+  }
+}
+
+/** Times the phases of a start, in ms since the clock was made. */
+class PhaseClock {
+  readonly #origin = performance.now();
+  readonly #phases: BootPhase[] = [];
+  #open: { name: BootPhase["name"]; since: number } | null = null;
+
+  begin(name: BootPhase["name"]): void {
+    this.end();
+    this.#open = { name, since: performance.now() };
+  }
+
+  end(): void {
+    if (this.#open === null) return;
+    const { name, since } = this.#open;
+    this.#phases.push({ name, startedAtMs: round(since - this.#origin), durationMs: round(performance.now() - since) });
+    this.#open = null;
+  }
+
+  list(): BootPhase[] {
+    return [...this.#phases];
+  }
+}
+
+function round(ms: number): number {
+  return Math.round(ms * 10) / 10;
+}

@@ -1,0 +1,228 @@
+import type { Duplex, Readable } from "node:stream";
+import type { Progress, StorageStatus, VmmChoice, VmmKind, VmmStatus } from "@workfort/contract";
+import type {
+  BootRecord,
+  ImageRecord,
+  IntentRecord,
+  RunFacts,
+  StateChangeRecord,
+  VmRecord,
+  WorkspaceRecord,
+} from "./records.ts";
+
+/** What the rules need from a machine. Each port has one folder in `packages/host`. */
+
+/** Records. Calls are synchronous, so that a rule's check and its write cannot be torn apart by another caller. */
+export interface Store {
+  /** Runs `change` in one transaction; `durable` waits until it is on the medium. Nested calls join the outer one. */
+  transaction<T>(change: () => T, options?: { durable?: boolean }): T;
+
+  insertVm(vm: VmRecord): void;
+  updateVm(id: string, change: Partial<Omit<VmRecord, "id">>): void;
+  deleteVm(id: string): void;
+  findVm(idOrName: string): VmRecord | null;
+  listVms(): VmRecord[];
+  vmOfWorkspace(workspaceId: string): VmRecord | null;
+  highestCid(): number;
+
+  insertStateChange(change: StateChangeRecord): void;
+  stateChanges(vmId: string, limit: number): StateChangeRecord[];
+
+  insertBoot(boot: BootRecord): void;
+  updateBoot(vmId: string, number: number, change: Partial<Omit<BootRecord, "vmId" | "number">>): void;
+  /** newest first */
+  boots(vmId: string, limit: number): BootRecord[];
+
+  insertImage(image: ImageRecord): void;
+  deleteImage(id: string): void;
+  findImage(idOrName: string): ImageRecord | null;
+  listImages(): ImageRecord[];
+  countWorkspacesOf(imageId: string): number;
+
+  insertWorkspace(workspace: WorkspaceRecord): void;
+  deleteWorkspace(id: string): void;
+  findWorkspace(idOrName: string): WorkspaceRecord | null;
+  listWorkspaces(): WorkspaceRecord[];
+
+  /** Returns the row's id. */
+  insertIntent(kind: string, data: unknown): number;
+  deleteIntent(id: number): void;
+  intents(): IntentRecord[];
+}
+
+export type DiskKind = "images" | "workspaces";
+
+/** Disks with copy-on-write. All deletions are idempotent. */
+export interface StorageDriver {
+  /** Makes a read-only master image; `fill` writes `rootfs.ext4` into the directory it is given. */
+  createImage(id: string, fill: (directory: string) => Promise<void>): Promise<void>;
+  /** Makes the writable workspace as a snapshot of the image. */
+  snapshot(imageId: string, workspaceId: string): Promise<void>;
+  delete(kind: DiskKind, id: string): Promise<void>;
+  /** Whether the disk is there, complete. */
+  exists(kind: DiskKind, id: string): Promise<boolean>;
+  /** path of the ext4 file */
+  diskPath(kind: DiskKind, id: string): string;
+  /** Reads the extent map; bytes on disk. */
+  usage(kind: DiskKind, id: string): Promise<{ sizeBytes: number; sharedBytes: number; exclusiveBytes: number }>;
+  space(): Promise<Pick<StorageStatus, "directory" | "driver" | "totalBytes" | "freeBytes" | "loopFile">>;
+  /** ids of what is on disk */
+  list(kind: DiskKind): Promise<string[]>;
+}
+
+/** Makes a root disk from what the user has. */
+export interface DiskBuilder {
+  /** `source` is a directory or an ext4 file; refuses with `invalid_image` what cannot become a disk. */
+  build(
+    source: string,
+    target: string,
+    options: {
+      sizeBytes?: number | undefined;
+      signal?: AbortSignal | undefined;
+      onProgress?: ((progress: Progress) => void) | undefined;
+    },
+  ): Promise<{ sizeBytes: number; usedBytes: number }>;
+}
+
+export interface Kernel {
+  version: string;
+  /** uncompressed ELF kernel */
+  vmlinux: string;
+  /** cpio with the guest agent as `/init` */
+  initramfs: string;
+}
+
+export interface Kernels {
+  /** The kernel that boots get; fails with `kernel_missing`. */
+  current(): Promise<Kernel>;
+}
+
+export interface Drive {
+  path: string;
+  readOnly: boolean;
+}
+
+/** what a VMM needs to boot a VM */
+export interface VmSpec {
+  id: string;
+  name: string;
+  cid: number;
+  vcpuCount: number;
+  memoryMiB: number;
+  kernel: Kernel;
+  /** the first is the root drive */
+  drives: readonly Drive[];
+  /** directory for this run's sockets; made by `start`, removed by `release` */
+  directory: string;
+}
+
+export interface VmmEnd {
+  exitCode: number | null;
+  /** for example `SIGKILL` */
+  signal: string | null;
+  /** last lines of the VMM's own error output */
+  errorOutput: string;
+  /** Unix ms */
+  endedAt: number;
+}
+
+/** a VMM that runs, or whose end has not been collected */
+export interface VmmRun {
+  readonly facts: RunFacts;
+  /** Resolves when the VMM has ended; rejects when that can no longer be known. */
+  waitForEnd(signal?: AbortSignal): Promise<VmmEnd>;
+  /** Opens the byte stream to the guest agent, synchronised, waiting for the guest if need be. */
+  openChannel(signal: AbortSignal): Promise<Duplex>;
+  signal(name: "SIGTERM" | "SIGKILL"): Promise<void>;
+  console(tailBytes: number | null): Promise<Buffer>;
+  /** The console from there on, until the VMM ends. */
+  followConsole(tailBytes: number | null, signal: AbortSignal): AsyncIterable<Buffer>;
+  /** Forgets the run once it has ended: keeper, sockets, directory. */
+  release(): Promise<void>;
+}
+
+export type VmmStep = "spawn" | "vmm_api" | "configure";
+
+export interface VmmDriver {
+  readonly kind: VmmKind;
+  /** Whether and how it works here; looked up once, `refresh` looks again. */
+  status(options?: { refresh?: boolean }): Promise<VmmStatus>;
+  /** memory the VMM itself needs beside the guest's, in MiB */
+  overheadMiB(spec: { memoryMiB: number; vcpuCount: number }): Promise<number>;
+  /** Boots a VM; `onStep` is called as each step begins. On failure nothing is left behind. */
+  start(spec: VmSpec, hooks: { onStep(step: VmmStep): void; signal: AbortSignal }): Promise<VmmRun>;
+  /**
+   * Finds the VMM of a run again, whether it lives or has ended, by the run's directory. Null when nothing of it
+   * lives; what it left is then removed.
+   */
+  adopt(directory: string, facts: RunFacts | null): Promise<VmmRun | null>;
+}
+
+export interface GuestAgent {
+  version: string;
+  bootId: string;
+  /** ms from the kernel's start to the agent's first instruction */
+  userspaceStartMs: number;
+  clockUnixMs: number;
+  /** ms since the kernel's start */
+  uptimeMs: number;
+}
+
+export interface GuestResponse {
+  status: number;
+  body: Readable;
+}
+
+export interface GuestRequest {
+  method: "GET" | "POST" | "DELETE";
+  path: string;
+  /** JSON */
+  body?: unknown;
+  /** raw bytes instead of JSON */
+  bytes?: Readable;
+  signal?: AbortSignal;
+  /** ms for the answer's head; null waits as long as it takes */
+  timeoutMs?: number | null;
+}
+
+export type LinkState = "connecting" | "ready" | "unreachable";
+
+/** The line to one guest's agent, kept up over losses of the transport. */
+export interface GuestLink {
+  readonly state: LinkState;
+  /** Resolves with what the agent said first; rejects when the link is closed or the signal fires. */
+  ready(signal?: AbortSignal): Promise<GuestAgent>;
+  request(request: GuestRequest): Promise<GuestResponse>;
+  close(): void;
+}
+
+export interface GuestConnector {
+  connect(open: (signal: AbortSignal) => Promise<Duplex>, onState: (state: LinkState) => void): GuestLink;
+}
+
+/** Keeps the console of a VM's last run after its VMM has gone. */
+export interface ConsoleArchive {
+  save(vmId: string, bytes: Buffer): Promise<void>;
+  /** Empty where nothing is kept. */
+  read(vmId: string): Promise<Buffer>;
+  delete(vmId: string): Promise<void>;
+}
+
+export interface Host {
+  /** physical memory in MiB */
+  readonly totalMemoryMiB: number;
+  /** `/proc/sys/kernel/random/boot_id` */
+  readonly bootId: string;
+}
+
+export interface Logger {
+  info(fields: Record<string, unknown>, message: string): void;
+  warn(fields: Record<string, unknown>, message: string): void;
+  error(fields: Record<string, unknown>, message: string): void;
+}
+
+/** Picks a driver for a VM's choice; fails with `vmm_unavailable`. */
+export interface VmmChooser {
+  choose(choice: VmmChoice): Promise<{ driver: VmmDriver; status: VmmStatus }>;
+  driver(kind: VmmKind): VmmDriver;
+}

@@ -1,0 +1,82 @@
+import type { Accelerator, BootPhase, RunningVmm, VmmChoice, VmmKind, VmState } from "@workfort/contract";
+
+/** what the store keeps; times are Unix ms */
+
+export interface VmRecord {
+  id: string;
+  name: string;
+  state: VmState;
+  stateReason: string;
+  cid: number;
+  vcpuCount: number;
+  memoryMiB: number;
+  vmm: VmmChoice;
+  workspaceId: string;
+  createdAt: number;
+  startedAt: number | null;
+  endedAt: number | null;
+}
+
+/** what is needed to find a VMM again after a restart of the daemon */
+export interface RunFacts {
+  /** `/proc/sys/kernel/random/boot_id` of the host */
+  hostBootId: string;
+  /** directory of its sockets */
+  directory: string;
+  keeperPid: number;
+  vmmPid: number;
+  /** field 22 of `/proc/<pid>/stat`, clock ticks since boot */
+  vmmStartTime: number;
+  vmm: RunningVmm;
+  /** memory the VM counts for in admission, VMM overhead included, in MiB */
+  committedMiB: number;
+}
+
+export interface BootRecord {
+  vmId: string;
+  /** 1 for the VM's first boot */
+  number: number;
+  startedAt: number;
+  readyAt: number | null;
+  endedAt: number | null;
+  vmm: VmmKind | null;
+  accelerator: Accelerator | null;
+  kernel: string | null;
+  phases: BootPhase[];
+  endReason: string | null;
+  exitCode: number | null;
+  signal: string | null;
+  run: RunFacts | null;
+}
+
+export interface StateChangeRecord {
+  vmId: string;
+  from: VmState | null;
+  to: VmState;
+  reason: string;
+  at: number;
+}
+
+export interface ImageRecord {
+  id: string;
+  name: string;
+  sizeBytes: number;
+  usedBytes: number;
+  source: string;
+  createdAt: number;
+}
+
+export interface WorkspaceRecord {
+  id: string;
+  name: string;
+  imageId: string | null;
+  createdAt: number;
+}
+
+/** a change that has begun; its row goes when the change is complete or undone */
+export interface IntentRecord {
+  id: number;
+  kind: string;
+  data: unknown;
+  createdAt: number;
+}

@@ -1,0 +1,518 @@
+import {
+  liveStates,
+  WorkfortError,
+  type AgentState,
+  type BootPhase,
+  type Progress,
+  type RunningVmm,
+  type StartVm,
+  type VmState,
+} from "@workfort/contract";
+import { refuseMemory } from "./admission.ts";
+import { decide, type VmRequest } from "./decide.ts";
+import { notFound } from "./errors.ts";
+import { failpoint } from "./failpoint.ts";
+import { LiveVm } from "./live-vm.ts";
+import type {
+  ConsoleArchive,
+  GuestConnector,
+  GuestLink,
+  Host,
+  Kernels,
+  Logger,
+  StorageDriver,
+  Store,
+  VmmChooser,
+  VmmDriver,
+  VmmEnd,
+} from "./ports.ts";
+import type { BootRecord, VmRecord } from "./records.ts";
+import { canChange } from "./state-machine.ts";
+
+/**
+ * Everything that lives: starts, stops, kills and watches VMs, and finds them again after a restart of the daemon.
+ *
+ * A VM's state is the row in the store; `#live` holds, for every VM in a live state, the VMM's run and the line to
+ * its agent. `#change` is the only function that changes a state. A VM's end is seen in one place, `#watch`, whoever
+ * caused it; stop and kill only note their reason and bring the end about.
+ */
+export interface StartOptions {
+  onProgress: (progress: Progress) => void;
+}
+
+/** bounds of the stop ladder after the guest's own grace, ms */
+const terminateGraceMs = 5_000;
+const killGraceMs = 10_000;
+
+export class Supervisor {
+  readonly #store: Store;
+  readonly #storage: StorageDriver;
+  readonly #vmms: VmmChooser;
+  readonly #kernels: Kernels;
+  readonly #guests: GuestConnector;
+  readonly #consoles: ConsoleArchive;
+  readonly #host: Host;
+  readonly #log: Logger;
+  readonly #memoryLimitMiB: number;
+  readonly #runDirectory: (vmId: string) => string;
+  readonly #live = new Map<string, LiveVm>();
+  #detached = false;
+
+  constructor(needs: {
+    store: Store;
+    storage: StorageDriver;
+    vmms: VmmChooser;
+    kernels: Kernels;
+    guests: GuestConnector;
+    consoles: ConsoleArchive;
+    host: Host;
+    log: Logger;
+    memoryLimitMiB: number;
+    runDirectory: (vmId: string) => string;
+  }) {
+    this.#store = needs.store;
+    this.#storage = needs.storage;
+    this.#vmms = needs.vmms;
+    this.#kernels = needs.kernels;
+    this.#guests = needs.guests;
+    this.#consoles = needs.consoles;
+    this.#host = needs.host;
+    this.#log = needs.log;
+    this.#memoryLimitMiB = needs.memoryLimitMiB;
+    this.#runDirectory = needs.runDirectory;
+  }
+
+  get committedMiB(): number {
+    let sum = 0;
+    for (const live of this.#live.values()) sum += live.committedMiB;
+    return sum;
+  }
+
+  liveFacts(vm: VmRecord): { agent: AgentState; running: RunningVmm | null } {
+    const live = this.#live.get(vm.id);
+    return { agent: live?.agent ?? "absent", running: live?.run?.facts.vmm ?? null };
+  }
+
+  /** The line to a running VM's agent. */
+  guest(vm: VmRecord): GuestLink {
+    requireDecision(vm, "reach_guest");
+    const link = this.#live.get(vm.id)?.link;
+    if (link == null)
+      throw new WorkfortError("agent_unreachable", `VM "${vm.name}" has no line to its agent yet`, {
+        hint: "try again in a moment",
+      });
+    return link;
+  }
+
+  liveRun(vmId: string): LiveVm["run"] {
+    return this.#live.get(vmId)?.run ?? null;
+  }
+
+  /** Resolves when the VM runs and, if asked, its agent has answered. */
+  async start(vmId: string, request: StartVm, options: StartOptions): Promise<void> {
+    requireDecision(this.#find(vmId), "start");
+    options.onProgress({ step: "choosing the VMM" });
+    const [{ driver, status }, kernel] = await Promise.all([
+      this.#vmms.choose(this.#find(vmId).vmm),
+      this.#kernels.current(),
+    ]);
+    const overheadMiB = await driver.overheadMiB(this.#find(vmId));
+    const live = this.#begin(vmId, driver, kernel.version, overheadMiB);
+    options.onProgress({ step: `booting with ${status.kind} (${status.accelerator ?? "?"})` });
+    try {
+      await this.#boot(live, driver, kernel);
+    } catch (error) {
+      throw await this.#failStart(live, error);
+    }
+    if (!request.waitForAgent) return;
+    options.onProgress({ step: "waiting for the guest agent" });
+    await this.#awaitAgent(live, request.timeoutMs);
+  }
+
+  /** Resolves when the VM has ended: asked through its agent, then by TERM, then by KILL. */
+  async stop(vmId: string, graceMs: number): Promise<void> {
+    const vm = this.#find(vmId);
+    requireDecision(vm, "stop");
+    const live = this.#mustLive(vm);
+    this.#store.transaction(
+      () => {
+        this.#change(vmId, "stopping", "stop requested");
+        live.intent = this.#store.insertIntent("vm.stop", { vmId });
+      },
+      { durable: true },
+    );
+    failpoint("vm.stop.intent");
+    await this.#endLadder(live, graceMs);
+  }
+
+  async kill(vmId: string): Promise<void> {
+    const vm = this.#find(vmId);
+    requireDecision(vm, "kill");
+    const live = this.#mustLive(vm);
+    live.endReason = "killed on request";
+    live.starting.abort(new Error("killed while starting"));
+    await live.run?.signal("SIGKILL").catch(() => {}); // it may have ended by itself just now
+    await this.#awaitEnd(live, killGraceMs);
+  }
+
+  /** Finds again what lived when the daemon ended, and settles what did not outlive it. */
+  async recover(): Promise<void> {
+    await Promise.all(
+      this.#store
+        .listVms()
+        .filter((vm) => liveStates.has(vm.state))
+        .map((vm) => this.#readopt(vm)),
+    );
+    for (const intent of this.#store.intents()) {
+      if (intent.kind !== "vm.start" && intent.kind !== "vm.stop") continue;
+      if (![...this.#live.values()].some((live) => live.intent === intent.id)) this.#store.deleteIntent(intent.id);
+    }
+  }
+
+  /** Lets go of everything without touching any VM; the next daemon finds them again. */
+  detach(): void {
+    this.#detached = true;
+    for (const live of this.#live.values()) live.detach();
+  }
+
+  #find(vmId: string): VmRecord {
+    const vm = this.#store.findVm(vmId);
+    if (vm === null) throw notFound("VM", vmId);
+    return vm;
+  }
+
+  #mustLive(vm: VmRecord): LiveVm {
+    const live = this.#live.get(vm.id);
+    if (live === undefined) throw new Error(`VM ${vm.id} is ${vm.state} but nothing supervises it`);
+    return live;
+  }
+
+  /** The only place in which a VM's state changes. */
+  #change(vmId: string, to: VmState, reason: string, also: Partial<VmRecord> = {}): void {
+    const vm = this.#find(vmId);
+    if (!canChange(vm.state, to)) throw new Error(`VM ${vmId} cannot go from ${vm.state} to ${to} (${reason})`);
+    this.#store.transaction(() => {
+      this.#store.updateVm(vmId, { state: to, stateReason: reason, ...also });
+      this.#store.insertStateChange({ vmId, from: vm.state, to, reason, at: Date.now() });
+    });
+    this.#log.info({ vm: vm.name, from: vm.state, to, reason }, "VM state");
+  }
+
+  /** Accepts a start: nothing can come between the checks and the record of it. */
+  #begin(vmId: string, driver: VmmDriver, kernel: string, overheadMiB: number): LiveVm {
+    const vm = this.#find(vmId);
+    requireDecision(vm, "start");
+    const refusal = refuseMemory({
+      limitMiB: this.#memoryLimitMiB,
+      committedMiB: this.committedMiB,
+      memoryMiB: vm.memoryMiB,
+      overheadMiB,
+    });
+    if (refusal !== null)
+      throw new WorkfortError("insufficient_memory", `VM "${vm.name}" cannot start: ${refusal}`, {
+        hint: "nexusctl vm list --state running",
+      });
+    const boot: BootRecord = {
+      vmId,
+      number: (this.#store.boots(vmId, 1)[0]?.number ?? 0) + 1,
+      startedAt: Date.now(),
+      readyAt: null,
+      endedAt: null,
+      vmm: driver.kind,
+      accelerator: null,
+      kernel,
+      phases: [],
+      endReason: null,
+      exitCode: null,
+      signal: null,
+      run: null,
+    };
+    const live = new LiveVm(vm, boot.number, vm.memoryMiB + overheadMiB);
+    this.#store.transaction(
+      () => {
+        this.#change(vmId, "starting", "start requested", { startedAt: boot.startedAt, endedAt: null });
+        this.#store.insertBoot(boot);
+        live.intent = this.#store.insertIntent("vm.start", { vmId });
+      },
+      { durable: true },
+    );
+    this.#live.set(vmId, live);
+    failpoint("vm.start.intent");
+    return live;
+  }
+
+  async #boot(live: LiveVm, driver: VmmDriver, kernel: Parameters<VmmDriver["start"]>[0]["kernel"]): Promise<void> {
+    const { vm } = live;
+    const run = await driver.start(
+      {
+        id: vm.id,
+        name: vm.name,
+        cid: vm.cid,
+        vcpuCount: vm.vcpuCount,
+        memoryMiB: vm.memoryMiB,
+        kernel,
+        drives: [{ path: this.#storage.diskPath("workspaces", vm.workspaceId), readOnly: false }],
+        directory: this.#runDirectory(vm.id),
+      },
+      { onStep: (step) => live.phases.begin(step), signal: live.starting.signal },
+    );
+    live.phases.end();
+    live.run = run;
+    failpoint("vm.start.spawned");
+    const facts = { ...run.facts, committedMiB: live.committedMiB };
+    this.#store.transaction(() => {
+      this.#change(vm.id, "running", `booted with ${facts.vmm.kind} (${facts.vmm.accelerator})`);
+      this.#store.updateBoot(vm.id, live.bootNumber, {
+        run: facts,
+        accelerator: facts.vmm.accelerator,
+        phases: live.phases.list(),
+      });
+      this.#dropIntent(live);
+    });
+    failpoint("vm.start.running");
+    this.#watch(live);
+    this.#connect(live);
+  }
+
+  /** Settles a start that failed; the driver has left nothing behind. */
+  async #failStart(live: LiveVm, error: unknown): Promise<unknown> {
+    if (this.#detached) return error;
+    const killed = live.starting.signal.aborted;
+    const why = error instanceof Error ? error.message : String(error);
+    await live.run?.signal("SIGKILL").catch(() => {});
+    await live.run?.waitForEnd().catch(() => null);
+    await live.run?.release();
+    this.#settle(
+      live,
+      killed ? "stopped" : "crashed",
+      killed ? "killed while starting" : `could not start: ${why}`,
+      null,
+    );
+    return killed ? new WorkfortError("wrong_state", `VM "${live.vm.name}" was killed while it started`) : error;
+  }
+
+  #connect(live: LiveVm): void {
+    const { run } = live;
+    if (run === null) return;
+    live.link = this.#guests.connect(
+      (signal) => run.openChannel(signal),
+      (state) => {
+        live.agent = state;
+        this.#log.info({ vm: live.vm.name, agent: state }, "guest agent");
+      },
+    );
+    const firstAnswer = live.link.ready();
+    firstAnswer.then(
+      (agent) => this.#noteReady(live, agent),
+      () => {}, // the VM ended first, or the daemon is going
+    );
+  }
+
+  #noteReady(live: LiveVm, agent: { uptimeMs: number; userspaceStartMs: number }): void {
+    const boot = this.#store.boots(live.vm.id, 1)[0];
+    if (boot === undefined || boot.number !== live.bootNumber || boot.readyAt !== null) return;
+    const now = Date.now();
+    const readyMs = now - boot.startedAt;
+    const kernelAt = Math.max(0, readyMs - agent.uptimeMs);
+    const guestPhases: BootPhase[] = [
+      { name: "kernel", startedAtMs: kernelAt, durationMs: agent.userspaceStartMs },
+      {
+        name: "agent",
+        startedAtMs: kernelAt + agent.userspaceStartMs,
+        durationMs: Math.max(0, readyMs - kernelAt - agent.userspaceStartMs),
+      },
+    ];
+    this.#store.updateBoot(live.vm.id, live.bootNumber, { readyAt: now, phases: [...boot.phases, ...guestPhases] });
+  }
+
+  async #awaitAgent(live: LiveVm, timeoutMs: number): Promise<void> {
+    const { name } = live.vm;
+    const timeout = AbortSignal.timeout(timeoutMs);
+    const ended = live.ended.then(() => {
+      throw new WorkfortError(
+        "vmm_failed",
+        `VM "${name}" ended before its agent answered: ${this.#store.findVm(live.vm.id)?.stateReason ?? "deleted"}`,
+        {
+          hint: `nexusctl vm logs ${name}`,
+        },
+      );
+    });
+    try {
+      await Promise.race([live.link?.ready(timeout), ended]);
+    } catch (error) {
+      if (!timeout.aborted) throw error;
+      throw new WorkfortError(
+        "timeout",
+        `VM "${name}" runs, but its agent has not answered within ${timeoutMs / 1000} s`,
+        {
+          hint: `nexusctl vm logs ${name}`,
+          cause: error,
+        },
+      );
+    }
+  }
+
+  async #endLadder(live: LiveVm, graceMs: number): Promise<void> {
+    live.endReason ??= "stopped on request";
+    await this.#askGuestToEnd(live, graceMs);
+    if (await live.endsWithin(graceMs)) return;
+    this.#log.warn({ vm: live.vm.name, graceMs }, "the guest did not shut down in time; ending its VMM");
+    live.endReason = `stopped on request (the guest did not shut down within ${graceMs / 1000} s)`;
+    failpoint("vm.stop.asked");
+    await live.run?.signal("SIGTERM").catch(() => {});
+    if (await live.endsWithin(terminateGraceMs)) return;
+    await live.run?.signal("SIGKILL").catch(() => {});
+    await this.#awaitEnd(live, killGraceMs);
+  }
+
+  async #askGuestToEnd(live: LiveVm, graceMs: number): Promise<void> {
+    if (live.link?.state !== "ready" || graceMs === 0) return;
+    const body = { action: "poweroff", graceMs: Math.min(60_000, Math.floor(graceMs / 2)) };
+    try {
+      const answer = await live.link.request({ method: "POST", path: "/v1/power", body, timeoutMs: graceMs });
+      answer.body.destroy();
+    } catch (error) {
+      this.#log.warn({ vm: live.vm.name, err: error }, "the agent could not be asked to shut down");
+    }
+  }
+
+  async #awaitEnd(live: LiveVm, boundMs: number): Promise<void> {
+    if (await live.endsWithin(boundMs)) return;
+    throw new WorkfortError(
+      "timeout",
+      `the VMM of VM "${live.vm.name}" has not ended ${boundMs / 1000} s after it was killed`,
+      {
+        hint: "look at the host: the process may hang in a system call (nexusctl vm get shows its pid)",
+      },
+    );
+  }
+
+  #watch(live: LiveVm): void {
+    const { run } = live;
+    if (run === null) return;
+    void run.waitForEnd(live.watching.signal).then(
+      (end) => this.#noteEnd(live, end),
+      async (error: unknown) => {
+        if (live.watching.signal.aborted) return;
+        await this.#noteLostKeeper(live, error);
+      },
+    );
+  }
+
+  /** A VMM dies with its keeper, so a keeper that has gone means that the VM has, too. */
+  async #noteLostKeeper(live: LiveVm, error: unknown): Promise<void> {
+    this.#log.error({ vm: live.vm.name, err: error }, "the keeper of a VM is gone");
+    await live.run?.release().catch(() => {});
+    this.#settle(live, "crashed", "its keeper is gone, and the VMM with it", null);
+  }
+
+  async #noteEnd(live: LiveVm, end: VmmEnd): Promise<void> {
+    const console = (await live.run?.console(null).catch(() => null)) ?? Buffer.alloc(0);
+    const { state, reason } = explainEnd(live.endReason, end, console);
+    this.#settle(live, state, reason, end);
+    failpoint("vm.end.settled");
+    await this.#consoles
+      .save(live.vm.id, console)
+      .catch((error: unknown) => this.#log.warn({ vm: live.vm.name, err: error }, "the console could not be kept"));
+    await live.run
+      ?.release()
+      .catch((error: unknown) =>
+        this.#log.warn({ vm: live.vm.name, err: error }, "a run's leftovers could not be removed"),
+      );
+    live.noteReleased();
+  }
+
+  #settle(live: LiveVm, state: "stopped" | "crashed", reason: string, end: VmmEnd | null): void {
+    const endedAt = end?.endedAt ?? Date.now();
+    this.#store.transaction(() => {
+      this.#change(live.vm.id, state, reason, { endedAt });
+      this.#store.updateBoot(live.vm.id, live.bootNumber, {
+        endedAt,
+        endReason: reason,
+        exitCode: end?.exitCode ?? null,
+        signal: end?.signal ?? null,
+        run: null,
+      });
+      this.#dropIntent(live);
+    });
+    this.#live.delete(live.vm.id);
+    live.noteEnded(end === null);
+  }
+
+  #dropIntent(live: LiveVm): void {
+    if (live.intent !== null) this.#store.deleteIntent(live.intent);
+    live.intent = null;
+  }
+
+  async #readopt(vm: VmRecord): Promise<void> {
+    const boot = this.#store.boots(vm.id, 1)[0];
+    const live = new LiveVm(vm, boot?.number ?? 0, boot?.run?.committedMiB ?? vm.memoryMiB);
+    live.intent = this.#store.intents().find((intent) => (intent.data as { vmId?: string }).vmId === vm.id)?.id ?? null;
+    this.#live.set(vm.id, live);
+    const driver = this.#vmms.driver(boot?.vmm ?? "qemu");
+    live.run = await driver.adopt(this.#runDirectory(vm.id), boot?.run ?? null);
+    if (live.run === null) {
+      const { state, reason } = explainAbsence(vm, boot, this.#host.bootId);
+      this.#settle(live, state, reason, null);
+      return;
+    }
+    if (vm.state === "starting") {
+      this.#store.transaction(() => {
+        this.#change(vm.id, "running", "found running after a restart of the daemon");
+        this.#store.updateBoot(vm.id, live.bootNumber, {
+          run: live.run?.facts ?? null,
+          accelerator: live.run?.facts.vmm.accelerator ?? null,
+        });
+        this.#dropIntent(live);
+      });
+    }
+    this.#log.info({ vm: vm.name, pid: live.run.facts.vmmPid }, "found a VM of the last run");
+    this.#watch(live);
+    this.#connect(live);
+    if (vm.state === "stopping")
+      void this.#endLadder(live, killGraceMs).catch((error: unknown) =>
+        this.#log.error({ vm: vm.name, err: error }, "could not stop"),
+      );
+  }
+}
+
+/** Throws `wrong_state` where the VM's state does not allow the request. */
+export function requireDecision(vm: VmRecord, request: VmRequest): void {
+  const decision = decide(vm, request);
+  if (!decision.accept) throw new WorkfortError("wrong_state", decision.reason, { hint: decision.hint });
+}
+
+/** What the end of a VMM means. A clean exit that nobody asked for is the guest's own doing, unless its kernel panicked. */
+export function explainEnd(
+  asked: string | null,
+  end: VmmEnd,
+  console: Buffer,
+): { state: "stopped" | "crashed"; reason: string } {
+  if (asked !== null) return { state: "stopped", reason: asked };
+  if (end.signal !== null)
+    return { state: "crashed", reason: withErrorOutput(`the VMM was ended by ${end.signal}`, end) };
+  if (end.exitCode !== 0)
+    return { state: "crashed", reason: withErrorOutput(`the VMM exited with code ${end.exitCode}`, end) };
+  const tail = console.subarray(-16_384).toString("latin1");
+  const trouble = /(Kernel panic - not syncing[^\r\n]*|guest-agent: fatal:[^\r\n]*)/.exec(tail);
+  if (trouble?.[1] !== undefined) return { state: "crashed", reason: trouble[1].slice(0, 300) };
+  return { state: "stopped", reason: "the guest shut itself down" };
+}
+
+function withErrorOutput(what: string, end: VmmEnd): string {
+  const last = end.errorOutput.trim().split("\n").at(-1)?.slice(0, 300);
+  return last ? `${what}: ${last}` : what;
+}
+
+function explainAbsence(
+  vm: VmRecord,
+  boot: BootRecord | undefined,
+  hostBootId: string,
+): { state: "stopped" | "crashed"; reason: string } {
+  if (boot?.run != null && boot.run.hostBootId !== hostBootId)
+    return { state: "crashed", reason: "the host restarted" };
+  if (vm.state === "starting")
+    return { state: "stopped", reason: "the daemon ended while it was starting; the start was undone" };
+  if (vm.state === "stopping") return { state: "stopped", reason: "stopped on request" };
+  return { state: "crashed", reason: "its VMM and keeper were gone when the daemon came back" };
+}

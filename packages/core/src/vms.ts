@@ -1,0 +1,234 @@
+import {
+  WorkfortError,
+  type Boot,
+  type CreateVm,
+  type StartVm,
+  type Vm,
+  type VmHistory,
+  type VmState,
+} from "@workfort/contract";
+import { nameTaken, notFound } from "./errors.ts";
+import { newId } from "./ids.ts";
+import type { Images } from "./images.ts";
+import type { Journal } from "./journal.ts";
+import type { ConsoleArchive, StorageDriver, Store } from "./ports.ts";
+import type { BootRecord, VmRecord, WorkspaceRecord } from "./records.ts";
+import type { Reservations } from "./reservations.ts";
+import type { StartOptions, Supervisor } from "./supervisor.ts";
+import { requireDecision } from "./supervisor.ts";
+import type { Workspaces } from "./workspaces.ts";
+
+export interface VmDefaults {
+  vcpuCount: number;
+  memoryMiB: number;
+}
+
+/** VMs as records: made, found, shown, deleted. What lives is the supervisor's. */
+export class Vms {
+  readonly #store: Store;
+  readonly #storage: StorageDriver;
+  readonly #images: Images;
+  readonly #workspaces: Workspaces;
+  readonly #supervisor: Supervisor;
+  readonly #reservations: Reservations;
+  readonly #defaults: VmDefaults;
+  readonly #create: (data: VmDisk) => Promise<void>;
+  readonly #remove: (data: VmDisk) => Promise<void>;
+  /** the highest context id ever given in this run of the daemon, so that creations in flight differ */
+  #lastCid = 2;
+
+  constructor(needs: {
+    store: Store;
+    storage: StorageDriver;
+    images: Images;
+    workspaces: Workspaces;
+    supervisor: Supervisor;
+    consoles: ConsoleArchive;
+    reservations: Reservations;
+    journal: Journal;
+    defaults: VmDefaults;
+  }) {
+    this.#store = needs.store;
+    this.#storage = needs.storage;
+    this.#images = needs.images;
+    this.#workspaces = needs.workspaces;
+    this.#supervisor = needs.supervisor;
+    this.#reservations = needs.reservations;
+    this.#defaults = needs.defaults;
+    this.#create = needs.journal.build<VmDisk>({
+      kind: "vm.create",
+      steps: [
+        {
+          name: "snapshot",
+          run: async ({ workspace }) => {
+            if (workspace !== null) await this.#storage.snapshot(workspace.imageId ?? "", workspace.id);
+          },
+          undo: async ({ workspace }) => {
+            if (workspace !== null) await this.#storage.delete("workspaces", workspace.id);
+          },
+        },
+      ],
+      commit: ({ vm, workspace }) => {
+        if (workspace !== null) this.#store.insertWorkspace(workspace);
+        this.#store.insertVm(vm);
+        this.#store.insertStateChange({
+          vmId: vm.id,
+          from: null,
+          to: "created",
+          reason: vm.stateReason,
+          at: vm.createdAt,
+        });
+      },
+      isBuilt: async ({ workspace }) => workspace === null || (await this.#storage.exists("workspaces", workspace.id)),
+    });
+    this.#remove = needs.journal.removal<VmDisk>({
+      kind: "vm.delete",
+      commit: ({ vm, workspace }) => {
+        this.#store.deleteVm(vm.id);
+        if (workspace !== null) this.#store.deleteWorkspace(workspace.id);
+      },
+      steps: [
+        { name: "console", run: ({ vm }) => needs.consoles.delete(vm.id) },
+        {
+          name: "disk",
+          run: async ({ workspace }) => {
+            if (workspace !== null) await this.#storage.delete("workspaces", workspace.id);
+          },
+        },
+      ],
+    });
+  }
+
+  async create(request: CreateVm): Promise<Vm> {
+    const vmKey = `vm-name:${request.name}`;
+    if (this.#store.findVm(request.name) !== null || this.#reservations.has(vmKey)) throw nameTaken("VM", request.name);
+    const disk = request.workspace === undefined ? this.#newWorkspace(request) : this.#freeWorkspace(request.workspace);
+    const vm = this.#newRecord(request, disk.workspace.id);
+    await this.#reservations.hold([vmKey, ...disk.keys], () =>
+      this.#create({ vm, workspace: disk.isNew ? disk.workspace : null }),
+    );
+    return this.present(vm);
+  }
+
+  list(state?: VmState): Vm[] {
+    const vms = this.#store.listVms();
+    return (state === undefined ? vms : vms.filter((vm) => vm.state === state)).map((vm) => this.present(vm));
+  }
+
+  get(reference: string): Vm {
+    return this.present(this.find(reference));
+  }
+
+  find(reference: string): VmRecord {
+    const vm = this.#store.findVm(reference);
+    if (vm === null) throw notFound("VM", reference);
+    return vm;
+  }
+
+  async delete(reference: string, options: { keepWorkspace: boolean }): Promise<void> {
+    const vm = this.find(reference);
+    requireDecision(vm, "delete");
+    await this.#remove({ vm, workspace: options.keepWorkspace ? null : this.#store.findWorkspace(vm.workspaceId) });
+  }
+
+  async start(reference: string, request: StartVm, options: StartOptions): Promise<Vm> {
+    const vm = this.find(reference);
+    await this.#supervisor.start(vm.id, request, options);
+    return this.get(vm.id);
+  }
+
+  async stop(reference: string, graceMs: number): Promise<Vm> {
+    const vm = this.find(reference);
+    await this.#supervisor.stop(vm.id, graceMs);
+    return this.get(vm.id);
+  }
+
+  async kill(reference: string): Promise<Vm> {
+    const vm = this.find(reference);
+    await this.#supervisor.kill(vm.id);
+    return this.get(vm.id);
+  }
+
+  history(reference: string): VmHistory {
+    const vm = this.find(reference);
+    return {
+      states: this.#store.stateChanges(vm.id, 1000).map(({ vmId: _, ...change }) => change),
+      boots: this.#store.boots(vm.id, 100).map(presentBoot),
+    };
+  }
+
+  present(vm: VmRecord): Vm {
+    const workspace = this.#store.findWorkspace(vm.workspaceId);
+    const image = workspace?.imageId == null ? null : this.#store.findImage(workspace.imageId);
+    return {
+      ...vm,
+      workspaceName: workspace?.name ?? vm.name,
+      imageName: image?.name ?? null,
+      ...this.#supervisor.liveFacts(vm),
+    };
+  }
+
+  #newWorkspace(request: CreateVm): { workspace: WorkspaceRecord; isNew: boolean; keys: string[] } {
+    const image = this.#images.find(request.image ?? "");
+    if (this.#workspaces.isNameTaken(request.name)) {
+      throw new WorkfortError(
+        "name_taken",
+        `there is already a workspace named "${request.name}", which the VM's new one would be`,
+        {
+          hint: `nexusctl vm create ${request.name} --workspace ${request.name}`,
+        },
+      );
+    }
+    const workspace: WorkspaceRecord = {
+      id: newId("ws"),
+      name: request.name,
+      imageId: image.id,
+      createdAt: Date.now(),
+    };
+    return { workspace, isNew: true, keys: [`workspace-name:${request.name}`, `image:${image.id}`] };
+  }
+
+  #freeWorkspace(reference: string): { workspace: WorkspaceRecord; isNew: boolean; keys: string[] } {
+    const workspace = this.#workspaces.find(reference);
+    const key = `workspace:${workspace.id}`;
+    const user = this.#store.vmOfWorkspace(workspace.id);
+    if (user !== null || this.#reservations.has(key)) {
+      throw new WorkfortError(
+        "in_use",
+        `workspace "${workspace.name}" is the disk of ${user === null ? "another VM" : `VM "${user.name}"`}`,
+        {
+          hint: "nexusctl workspace list",
+        },
+      );
+    }
+    return { workspace, isNew: false, keys: [key] };
+  }
+
+  #newRecord(request: CreateVm, workspaceId: string): VmRecord {
+    this.#lastCid = Math.max(this.#lastCid, this.#store.highestCid()) + 1;
+    return {
+      id: newId("vm"),
+      name: request.name,
+      state: "created",
+      stateReason: "created on request",
+      cid: this.#lastCid,
+      vcpuCount: request.vcpuCount ?? this.#defaults.vcpuCount,
+      memoryMiB: request.memoryMiB ?? this.#defaults.memoryMiB,
+      vmm: request.vmm,
+      workspaceId,
+      createdAt: Date.now(),
+      startedAt: null,
+      endedAt: null,
+    };
+  }
+}
+
+/** a VM and, where it comes or goes with it, its workspace */
+interface VmDisk {
+  vm: VmRecord;
+  workspace: WorkspaceRecord | null;
+}
+
+function presentBoot({ vmId: _, run: __, ...boot }: BootRecord): Boot {
+  return boot;
+}

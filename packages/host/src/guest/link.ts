@@ -1,0 +1,178 @@
+import type { Duplex } from "node:stream";
+import { setTimeout as delay } from "node:timers/promises";
+import { WorkfortError } from "@workfort/contract";
+import type { GuestAgent, GuestConnector, GuestLink, GuestRequest, GuestResponse, LinkState } from "@workfort/core";
+import * as z from "zod";
+import { GuestSession } from "./session.ts";
+
+/**
+ * The line to one guest: opens the channel, greets the agent, and does so again whenever the transport is lost.
+ *
+ *   connecting ──▶ ready ──▶ unreachable ──▶ ready …
+ *
+ * `connecting` lasts until the agent has answered for the first time. A ready line is pinged; one that does not
+ * answer is torn down and opened again. Work in the guest is never touched by any of this.
+ */
+const pingEveryMs = 10_000;
+const pingTimeoutMs = 10_000;
+/** a guest that has not answered for so long is called unreachable instead of connecting */
+const firstAnswerMs = 60_000;
+/** waits between attempts, ms */
+const backOffMs = [20, 50, 100, 200, 500, 1000];
+/** how long a request waits for a line that is just being opened, ms */
+const requestPatienceMs = 5_000;
+/** clocks further apart than this are set, ms; QEMU's clock has whole seconds when the guest boots */
+const clockToleranceMs = 100;
+/** of the agent's answers read here */
+const answerBytes = 65_536;
+
+const AgentAnswer = z.object({
+  protocol: z.literal(1),
+  version: z.string().max(100),
+  bootId: z.string().max(100),
+  userspaceStartMs: z.number().nonnegative(),
+  clockUnixMs: z.number().nonnegative(),
+  uptimeMs: z.number().nonnegative(),
+});
+
+export const http2Guests: GuestConnector = {
+  connect: (open, onState) => new Http2Link(open, onState),
+};
+
+class Http2Link implements GuestLink {
+  readonly #open: (signal: AbortSignal) => Promise<Duplex>;
+  readonly #onState: (state: LinkState) => void;
+  readonly #closing = new AbortController();
+  #state: LinkState = "connecting";
+  #session: GuestSession | null = null;
+  #firstAnswer = Promise.withResolvers<GuestAgent>();
+  #nextSession = Promise.withResolvers<GuestSession>();
+
+  constructor(open: (signal: AbortSignal) => Promise<Duplex>, onState: (state: LinkState) => void) {
+    this.#open = open;
+    this.#onState = onState;
+    this.#firstAnswer.promise.catch(() => {}); // not everybody waits for it
+    this.#nextSession.promise.catch(() => {});
+    void this.#keepUp();
+  }
+
+  get state(): LinkState {
+    return this.#state;
+  }
+
+  async ready(signal?: AbortSignal): Promise<GuestAgent> {
+    if (signal === undefined) return await this.#firstAnswer.promise;
+    const { promise, reject } = Promise.withResolvers<never>();
+    const abort = (): void => reject(signal.reason);
+    if (signal.aborted) abort();
+    signal.addEventListener("abort", abort, { once: true });
+    try {
+      return await Promise.race([this.#firstAnswer.promise, promise]);
+    } finally {
+      signal.removeEventListener("abort", abort);
+    }
+  }
+
+  async request(request: GuestRequest): Promise<GuestResponse> {
+    const session = this.#session?.isOpen ? this.#session : await this.#awaitSession();
+    return await session.request(request);
+  }
+
+  close(): void {
+    this.#closing.abort();
+    this.#session?.destroy();
+    const gone = new WorkfortError("agent_unreachable", "the line to the guest agent was closed");
+    this.#firstAnswer.reject(gone);
+    this.#nextSession.reject(gone);
+  }
+
+  async #awaitSession(): Promise<GuestSession> {
+    const { promise, reject } = Promise.withResolvers<never>();
+    const timer = setTimeout(() => {
+      reject(new WorkfortError("agent_unreachable", `the guest agent has not answered for ${requestPatienceMs / 1000} s`, { hint: "look at the VM's console: nexusctl vm logs" }));
+    }, requestPatienceMs);
+    try {
+      return await Promise.race([this.#nextSession.promise, promise]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #keepUp(): Promise<void> {
+    const { signal } = this.#closing;
+    const impatience = setTimeout(() => this.#setState("unreachable"), firstAnswerMs);
+    let failures = 0;
+    while (!signal.aborted) {
+      try {
+        await this.#serveOnce(signal, () => {
+          clearTimeout(impatience);
+          failures = 0;
+        });
+      } catch {
+        failures += 1; // the state tells that there is no line; the next attempt may find one
+      }
+      if (this.#state === "ready") this.#setState("unreachable");
+      await delay(backOffMs[Math.min(failures, backOffMs.length - 1)], undefined, { signal }).catch(() => {});
+    }
+    clearTimeout(impatience);
+  }
+
+  /** Opens one session and stays until it is lost. */
+  async #serveOnce(signal: AbortSignal, onGreeted: () => void): Promise<void> {
+    const channel = await this.#open(signal);
+    const session = new GuestSession(channel);
+    try {
+      const agent = await greet(session);
+      onGreeted();
+      this.#session = session;
+      this.#setState("ready");
+      this.#firstAnswer.resolve(agent);
+      this.#nextSession.resolve(session);
+      await this.#watch(session, signal);
+    } finally {
+      session.destroy();
+      channel.destroy();
+      if (this.#session === session) {
+        this.#session = null;
+        this.#nextSession = Promise.withResolvers();
+        this.#nextSession.promise.catch(() => {});
+      }
+    }
+  }
+
+  async #watch(session: GuestSession, signal: AbortSignal): Promise<void> {
+    while (session.isOpen && !signal.aborted) {
+      const idle = new AbortController();
+      const waited = delay(pingEveryMs, true, { signal: idle.signal, ref: false }).catch(() => false);
+      const stillOpen = await Promise.race([session.closed.then(() => false), waited]);
+      idle.abort();
+      if (!stillOpen) return;
+      await session.ping(pingTimeoutMs);
+    }
+  }
+
+  #setState(state: LinkState): void {
+    if (this.#state === state || this.#closing.signal.aborted) return;
+    this.#state = state;
+    this.#onState(state);
+  }
+}
+
+/** Asks the agent who it is, and sets its clock where that is off. */
+async function greet(session: GuestSession): Promise<GuestAgent> {
+  const answer = await session.request({ method: "GET", path: "/v1/agent", timeoutMs: pingTimeoutMs });
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of answer.body as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > answerBytes) throw new WorkfortError("agent_failed", "the agent's greeting is too long");
+    chunks.push(chunk);
+  }
+  const agent = AgentAnswer.parse(JSON.parse(Buffer.concat(chunks).toString("utf8")));
+  const now = Date.now();
+  if (Math.abs(now - agent.clockUnixMs) > clockToleranceMs) {
+    const set = await session.request({ method: "POST", path: "/v1/identity", body: { clockUnixNs: `${now}000000` }, timeoutMs: pingTimeoutMs });
+    set.body.resume();
+  }
+  return agent;
+}

@@ -1,0 +1,46 @@
+import { join } from "node:path";
+import type { Locations } from "@workfort/contract/locations";
+import { bareId, type DiskKind } from "@workfort/core";
+
+/** Every file, directory and socket that the daemon ever makes. */
+export function pathsOf(locations: Locations) {
+  const { dataDirectory, stateDirectory, runtimeDirectory } = locations;
+  return {
+    /** held locked by the running daemon */
+    lockFile: join(stateDirectory, "nexusd.lock"),
+    database: join(stateDirectory, "nexus.db"),
+    /** bearer token for TCP, mode 0600 */
+    tokenFile: join(stateDirectory, "token"),
+    /** what a background daemon writes */
+    logFile: join(stateDirectory, "nexusd.log"),
+    pidFile: join(stateDirectory, "nexusd.pid"),
+    /** says that a loop-backed store was made, and where it must be mounted */
+    storageRecord: join(stateDirectory, "storage.json"),
+    /** the file behind a loop-backed store; beside the mount point, never under it */
+    loopFile: `${dataDirectory}.btrfs`,
+    /** consoles of VMs that have ended */
+    consoleFile: (vmId: string) => join(stateDirectory, "consoles", `${bareId(vmId)}.log`),
+    vmmProbeFile: join(stateDirectory, "vmm-probe.json"),
+
+    disks: (kind: DiskKind) => join(dataDirectory, kind),
+    disk: (kind: DiskKind, id: string) => join(dataDirectory, kind, bareId(id)),
+    /** inside the store, so that a store that is not mounted is noticed */
+    storageMarker: join(dataDirectory, ".workfort-storage"),
+    kernels: join(dataDirectory, "kernels"),
+
+    socket: locations.socket,
+    runs: join(runtimeDirectory, "vms"),
+    run: (vmId: string) => join(runtimeDirectory, "vms", bareId(vmId)),
+  } as const;
+}
+
+export type Paths = ReturnType<typeof pathsOf>;
+
+/** Sockets of one run of a VM, inside its directory; short, since a socket's path may have at most 107 bytes. */
+export function runPaths(directory: string) {
+  return {
+    keeper: join(directory, "keeper"),
+    agent: join(directory, "agent"),
+    qmp: join(directory, "qmp"),
+  } as const;
+}

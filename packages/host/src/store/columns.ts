@@ -1,0 +1,59 @@
+import type { BootRecord, ImageRecord, StateChangeRecord, VmRecord, WorkspaceRecord } from "@workfort/core";
+
+/** which column holds a field, and whether as JSON */
+export type Columns<T> = { readonly [Field in keyof T]-?: { name: string; json?: true } };
+
+export const vmColumns: Columns<VmRecord> = {
+  id: { name: "id" },
+  name: { name: "name" },
+  state: { name: "state" },
+  stateReason: { name: "state_reason" },
+  cid: { name: "cid" },
+  vcpuCount: { name: "vcpu_count" },
+  memoryMiB: { name: "memory_mib" },
+  vmm: { name: "vmm" },
+  workspaceId: { name: "workspace_id" },
+  createdAt: { name: "created_at" },
+  startedAt: { name: "started_at" },
+  endedAt: { name: "ended_at" },
+};
+
+export const stateChangeColumns: Columns<StateChangeRecord> = {
+  vmId: { name: "vm_id" },
+  from: { name: "from_state" },
+  to: { name: "to_state" },
+  reason: { name: "reason" },
+  at: { name: "at" },
+};
+
+export const bootColumns: Columns<BootRecord> = {
+  vmId: { name: "vm_id" },
+  number: { name: "number" },
+  startedAt: { name: "started_at" },
+  readyAt: { name: "ready_at" },
+  endedAt: { name: "ended_at" },
+  vmm: { name: "vmm" },
+  accelerator: { name: "accelerator" },
+  kernel: { name: "kernel" },
+  phases: { name: "phases", json: true },
+  endReason: { name: "end_reason" },
+  exitCode: { name: "exit_code" },
+  signal: { name: "signal" },
+  run: { name: "run", json: true },
+};
+
+export const imageColumns: Columns<ImageRecord> = {
+  id: { name: "id" },
+  name: { name: "name" },
+  sizeBytes: { name: "size_bytes" },
+  usedBytes: { name: "used_bytes" },
+  source: { name: "source" },
+  createdAt: { name: "created_at" },
+};
+
+export const workspaceColumns: Columns<WorkspaceRecord> = {
+  id: { name: "id" },
+  name: { name: "name" },
+  imageId: { name: "image_id" },
+  createdAt: { name: "created_at" },
+};

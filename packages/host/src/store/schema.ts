@@ -1,0 +1,72 @@
+/** Version of the tables below; a file of another version is set aside, never changed. */
+export const schemaVersion = 1;
+
+export const schema = `
+CREATE TABLE images (
+  id TEXT PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  size_bytes INTEGER NOT NULL,
+  used_bytes INTEGER NOT NULL,
+  source TEXT NOT NULL,
+  created_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE workspaces (
+  id TEXT PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  image_id TEXT REFERENCES images (id) ON DELETE RESTRICT,
+  created_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX workspaces_by_image ON workspaces (image_id);
+
+CREATE TABLE vms (
+  id TEXT PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  state TEXT NOT NULL,
+  state_reason TEXT NOT NULL,
+  cid INTEGER NOT NULL UNIQUE CHECK (cid >= 3),
+  vcpu_count INTEGER NOT NULL,
+  memory_mib INTEGER NOT NULL,
+  vmm TEXT NOT NULL,
+  workspace_id TEXT NOT NULL UNIQUE REFERENCES workspaces (id) ON DELETE RESTRICT,
+  created_at INTEGER NOT NULL,
+  started_at INTEGER,
+  ended_at INTEGER
+) STRICT;
+
+CREATE TABLE state_changes (
+  number INTEGER PRIMARY KEY,
+  vm_id TEXT NOT NULL REFERENCES vms (id) ON DELETE CASCADE,
+  from_state TEXT,
+  to_state TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX state_changes_by_vm ON state_changes (vm_id, number);
+
+CREATE TABLE boots (
+  vm_id TEXT NOT NULL REFERENCES vms (id) ON DELETE CASCADE,
+  number INTEGER NOT NULL,
+  started_at INTEGER NOT NULL,
+  ready_at INTEGER,
+  ended_at INTEGER,
+  vmm TEXT,
+  accelerator TEXT,
+  kernel TEXT,
+  phases TEXT NOT NULL,
+  end_reason TEXT,
+  exit_code INTEGER,
+  signal TEXT,
+  run TEXT,
+  PRIMARY KEY (vm_id, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE intents (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  kind TEXT NOT NULL,
+  data TEXT NOT NULL,
+  created_at INTEGER NOT NULL
+) STRICT;
+
+PRAGMA user_version = ${schemaVersion};
+`;

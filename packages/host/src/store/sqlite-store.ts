@@ -1,0 +1,174 @@
+import type { BootRecord, ImageRecord, IntentRecord, StateChangeRecord, Store, VmRecord, WorkspaceRecord } from "@workfort/core";
+import type { SQLInputValue } from "node:sqlite";
+import { Database } from "./database.ts";
+import { bootColumns, imageColumns, stateChangeColumns, vmColumns, workspaceColumns, type Columns } from "./columns.ts";
+
+/** The records of core, in SQLite. */
+export class SqliteStore implements Store {
+  readonly #database: Database;
+  /** what was set aside when the file was opened, null if nothing was */
+  readonly notice: string | null;
+
+  constructor(path: string) {
+    const { database, notice } = Database.open(path);
+    this.#database = database;
+    this.notice = notice;
+  }
+
+  close(): void {
+    this.#database.close();
+  }
+
+  transaction<T>(change: () => T, options: { durable?: boolean } = {}): T {
+    return this.#database.transaction(change, options.durable ?? false);
+  }
+
+  insertVm(vm: VmRecord): void {
+    this.#insert("vms", vmColumns, vm);
+  }
+
+  updateVm(id: string, change: Partial<Omit<VmRecord, "id">>): void {
+    this.#update("vms", vmColumns, change, "id = :key", { key: id });
+  }
+
+  deleteVm(id: string): void {
+    this.#database.run("DELETE FROM vms WHERE id = :id", { id });
+  }
+
+  findVm(idOrName: string): VmRecord | null {
+    return this.#one("vms", vmColumns, "id = :key OR name = :key", { key: idOrName });
+  }
+
+  listVms(): VmRecord[] {
+    return this.#many("vms", vmColumns, "TRUE ORDER BY created_at, id");
+  }
+
+  vmOfWorkspace(workspaceId: string): VmRecord | null {
+    return this.#one("vms", vmColumns, "workspace_id = :key", { key: workspaceId });
+  }
+
+  highestCid(): number {
+    return Number(this.#database.get("SELECT coalesce(max(cid), 2) AS cid FROM vms")?.["cid"]);
+  }
+
+  insertStateChange(change: StateChangeRecord): void {
+    this.#insert("state_changes", stateChangeColumns, change);
+  }
+
+  stateChanges(vmId: string, limit: number): StateChangeRecord[] {
+    return this.#many("state_changes", stateChangeColumns, "vm_id = :vmId ORDER BY number DESC LIMIT :limit", { vmId, limit });
+  }
+
+  insertBoot(boot: BootRecord): void {
+    this.#insert("boots", bootColumns, boot);
+  }
+
+  updateBoot(vmId: string, number: number, change: Partial<Omit<BootRecord, "vmId" | "number">>): void {
+    this.#update("boots", bootColumns, change, "vm_id = :key AND number = :bootNumber", { key: vmId, bootNumber: number });
+  }
+
+  boots(vmId: string, limit: number): BootRecord[] {
+    return this.#many("boots", bootColumns, "vm_id = :vmId ORDER BY number DESC LIMIT :limit", { vmId, limit });
+  }
+
+  insertImage(image: ImageRecord): void {
+    this.#insert("images", imageColumns, image);
+  }
+
+  deleteImage(id: string): void {
+    this.#database.run("DELETE FROM images WHERE id = :id", { id });
+  }
+
+  findImage(idOrName: string): ImageRecord | null {
+    return this.#one("images", imageColumns, "id = :key OR name = :key", { key: idOrName });
+  }
+
+  listImages(): ImageRecord[] {
+    return this.#many("images", imageColumns, "TRUE ORDER BY created_at, id");
+  }
+
+  countWorkspacesOf(imageId: string): number {
+    return Number(this.#database.get("SELECT count(*) AS n FROM workspaces WHERE image_id = :imageId", { imageId })?.["n"]);
+  }
+
+  insertWorkspace(workspace: WorkspaceRecord): void {
+    this.#insert("workspaces", workspaceColumns, workspace);
+  }
+
+  deleteWorkspace(id: string): void {
+    this.#database.run("DELETE FROM workspaces WHERE id = :id", { id });
+  }
+
+  findWorkspace(idOrName: string): WorkspaceRecord | null {
+    return this.#one("workspaces", workspaceColumns, "id = :key OR name = :key", { key: idOrName });
+  }
+
+  listWorkspaces(): WorkspaceRecord[] {
+    return this.#many("workspaces", workspaceColumns, "TRUE ORDER BY created_at, id");
+  }
+
+  insertIntent(kind: string, data: unknown): number {
+    return this.#database.run("INSERT INTO intents (kind, data, created_at) VALUES (:kind, :data, :createdAt)", {
+      kind,
+      data: JSON.stringify(data),
+      createdAt: Date.now(),
+    });
+  }
+
+  deleteIntent(id: number): void {
+    this.#database.run("DELETE FROM intents WHERE id = :id", { id });
+  }
+
+  intents(): IntentRecord[] {
+    return this.#database
+      .all("SELECT id, kind, data, created_at FROM intents ORDER BY id")
+      .map((row) => ({
+        id: Number(row["id"]),
+        kind: String(row["kind"]),
+        data: JSON.parse(String(row["data"])) as unknown,
+        createdAt: Number(row["created_at"]),
+      }));
+  }
+
+  #insert<T extends object>(table: string, columns: Columns<T>, record: T): void {
+    const fields = Object.keys(columns) as (keyof T & string)[];
+    const names = fields.map((field) => columns[field].name).join(", ");
+    const places = fields.map((field) => `:${field}`).join(", ");
+    this.#database.run(`INSERT INTO ${table} (${names}) VALUES (${places})`, toRow(columns, record));
+  }
+
+  #update<T extends object>(table: string, columns: Columns<T>, change: Partial<T>, where: string, keys: Record<string, SQLInputValue>): void {
+    const fields = Object.keys(change) as (keyof T & string)[];
+    if (fields.length === 0) return;
+    const sets = fields.map((field) => `${columns[field].name} = :${field}`).join(", ");
+    this.#database.run(`UPDATE ${table} SET ${sets} WHERE ${where}`, { ...toRow(columns, change), ...keys });
+  }
+
+  #one<T extends object>(table: string, columns: Columns<T>, where: string, values: Record<string, SQLInputValue>): T | null {
+    const row = this.#database.get(`SELECT * FROM ${table} WHERE ${where}`, values);
+    return row === undefined ? null : fromRow(columns, row);
+  }
+
+  #many<T extends object>(table: string, columns: Columns<T>, where: string, values: Record<string, SQLInputValue> = {}): T[] {
+    return this.#database.all(`SELECT * FROM ${table} WHERE ${where}`, values).map((row) => fromRow(columns, row));
+  }
+}
+
+function toRow<T extends object>(columns: Columns<T>, record: Partial<T>): Record<string, SQLInputValue> {
+  const row: Record<string, SQLInputValue> = {};
+  for (const [field, value] of Object.entries(record)) {
+    const json = columns[field as keyof T].json === true && value !== null;
+    row[field] = json ? JSON.stringify(value) : (value as SQLInputValue);
+  }
+  return row;
+}
+
+function fromRow<T extends object>(columns: Columns<T>, row: Record<string, unknown>): T {
+  const record: Record<string, unknown> = {};
+  for (const field of Object.keys(columns) as (keyof T & string)[]) {
+    const { name, json } = columns[field];
+    const value = row[name];
+    record[field] = json === true && typeof value === "string" ? JSON.parse(value) : value;
+  }
+  return record as T;
+}

@@ -1,0 +1,83 @@
+import type { Accelerator } from "@workfort/contract";
+import type { VmSpec } from "@workfort/core";
+import { runPaths } from "../../paths.ts";
+
+/** name of the agent's port (codex/reference/guest-protocol.md) */
+export const agentPortName = "org.workfort.agent.0";
+
+/** translated code that software emulation keeps, MiB; QEMU's own default takes an eighth of the host's memory */
+export const translationCacheMiB = 128;
+
+/** what the kernel is told; without the timer arguments software emulation hangs in calibration (measured) */
+export function kernelArguments(accelerator: Accelerator, more: readonly string[]): string {
+  const timers = accelerator === "tcg" ? ["tsc=reliable", "no_timer_check", "lpj=1000000"] : [];
+  return ["console=ttyS0", "quiet", "panic=-1", "reboot=t", ...timers, ...more].join(" ");
+}
+
+/** The machine every VM and every probe gets. */
+export function machineArguments(accelerator: Accelerator, memoryMiB: number, vcpuCount: number): string[] {
+  const options = accelerator === "tcg" ? `tcg,tb-size=${translationCacheMiB}` : "kvm";
+  return [
+    "-machine",
+    "microvm,pit=on,pic=on,rtc=on,memory-backend=memory",
+    "-accel",
+    options,
+    "-cpu",
+    accelerator === "kvm" ? "host" : "max",
+    "-smp",
+    String(vcpuCount),
+    "-m",
+    `${memoryMiB}M`,
+    // never a file on the copy-on-write file system
+    "-object",
+    `memory-backend-memfd,id=memory,size=${memoryMiB}M,share=on`,
+    "-nodefaults",
+    "-no-user-config",
+    "-display",
+    "none",
+    "-no-reboot",
+    "-sandbox",
+    "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+    "-chardev",
+    "stdio,id=console,signal=off",
+    "-serial",
+    "chardev:console",
+  ];
+}
+
+/** The whole command line of one VM, without the program. */
+export function qemuArguments(spec: VmSpec, accelerator: Accelerator): string[] {
+  const sockets = runPaths(spec.directory);
+  return [
+    ...machineArguments(accelerator, spec.memoryMiB, spec.vcpuCount),
+    "-name",
+    spec.name,
+    "-kernel",
+    spec.kernel.vmlinux,
+    "-initrd",
+    spec.kernel.initramfs,
+    "-append",
+    kernelArguments(accelerator, [`workfort.hostname=${spec.name}`]),
+    "-device",
+    "virtio-serial-device,max_ports=2",
+    "-chardev",
+    `socket,id=agent,path=${escapeCommas(sockets.agent)},server=on,wait=off`,
+    "-device",
+    `virtserialport,chardev=agent,nr=1,name=${agentPortName}`,
+    "-qmp",
+    `unix:${escapeCommas(sockets.qmp)},server=on,wait=off`,
+    "-device",
+    "virtio-rng-device",
+    ...spec.drives.flatMap((drive, index) => [
+      "-drive",
+      `id=drive${index},if=none,format=raw,cache=writeback,aio=threads,discard=unmap,read-only=${drive.readOnly ? "on" : "off"},file=${escapeCommas(drive.path)}`,
+      "-device",
+      `virtio-blk-device,drive=drive${index}`,
+    ]),
+  ];
+}
+
+/** QEMU's option syntax writes a comma inside a value twice. */
+function escapeCommas(value: string): string {
+  return value.replaceAll(",", ",,");
+}

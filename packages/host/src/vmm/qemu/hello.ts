@@ -1,0 +1,75 @@
+import { randomBytes } from "node:crypto";
+import { connect, type Socket } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
+
+/**
+ * Opens the virtio-serial channel to a guest agent.
+ *
+ * The port has no notion of a connection, so both ends resynchronise: we send a hello line with a nonce and discard
+ * whatever comes before the answer with that nonce (codex/reference/guest-protocol.md). Without an answer we hang
+ * up, leave a gap that the guest can notice, and try again.
+ */
+const firstAttemptMs = 2_000;
+const maxAttemptMs = 8_000;
+const firstGapMs = 50;
+const maxGapMs = 1_000;
+/** stale bytes a guest may make us discard in one attempt */
+const maxDiscardedBytes = 256 * 1024 * 1024;
+
+export async function openChannel(path: string, signal: AbortSignal): Promise<Socket> {
+  let attemptMs = firstAttemptMs;
+  let gapMs = firstGapMs;
+  for (;;) {
+    signal.throwIfAborted();
+    const socket = await tryHello(path, attemptMs, signal);
+    if (socket !== null) return socket;
+    await delay(gapMs, undefined, { signal });
+    attemptMs = Math.min(attemptMs * 2, maxAttemptMs);
+    gapMs = Math.min(gapMs * 2, maxGapMs);
+  }
+}
+
+/** Null where the guest did not answer in time; rejects where the socket cannot be reached at all. */
+async function tryHello(path: string, timeoutMs: number, signal: AbortSignal): Promise<Socket | null> {
+  const nonce = randomBytes(16).toString("hex");
+  const expected = Buffer.from(`WORKFORT/1 READY ${nonce}\n`);
+  const socket = connect({ path, noDelay: true });
+  const { promise, resolve, reject } = Promise.withResolvers<Socket | null>();
+  const timer = setTimeout(() => resolve(null), timeoutMs);
+  const abort = (): void => reject(signal.reason);
+  signal.addEventListener("abort", abort, { once: true });
+  let tail: Buffer = Buffer.alloc(0);
+  let discarded = 0;
+  const onData = (chunk: Buffer): void => {
+    const seen = tail.length === 0 ? chunk : Buffer.concat([tail, chunk]);
+    const at = seen.indexOf(expected);
+    if (at >= 0) {
+      socket.pause();
+      socket.off("data", onData);
+      const rest = seen.subarray(at + expected.length);
+      if (rest.length > 0) socket.unshift(rest);
+      resolve(socket);
+      return;
+    }
+    discarded += chunk.length;
+    if (discarded > maxDiscardedBytes) resolve(null);
+    tail = Buffer.from(seen.subarray(Math.max(0, seen.length - expected.length + 1)));
+  };
+  socket.on("data", onData);
+  socket.once("connect", () => socket.write(`WORKFORT/1 HELLO ${nonce}\n`));
+  socket.once("error", reject);
+  socket.once("close", () => resolve(null));
+  try {
+    const open = await promise;
+    if (open === null) socket.destroy();
+    return open;
+  } catch (error) {
+    socket.destroy();
+    throw error;
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", abort);
+    socket.removeAllListeners();
+    socket.on("error", () => {}); // whoever uses the channel sees it close
+  }
+}

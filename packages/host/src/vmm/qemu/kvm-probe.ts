@@ -1,0 +1,85 @@
+import { spawn } from "node:child_process";
+import { constants, promises as fs } from "node:fs";
+import type { Kernel } from "@workfort/core";
+import * as z from "zod";
+import { readTextIfThere, writeAtomically } from "../../files.ts";
+import { kernelArguments, machineArguments } from "./arguments.ts";
+
+/**
+ * Whether KVM is usable. A `/dev/kvm` that opens, and even one that creates a VM, may still never boot a kernel
+ * (seen on nested hosts), so the probe boots one: the guest agent says a word on the console and ends. The answer
+ * is kept for as long as the host is up and QEMU and kernel are the same.
+ */
+const bootBoundMs = 10_000;
+const probeWord = "workfort-probe: ok";
+const probeMemoryMiB = 128;
+
+export interface KvmAnswer {
+  usable: boolean;
+  reason: string;
+}
+
+const Cached = z.object({ key: z.string(), usable: z.boolean(), reason: z.string() });
+
+export async function probeKvm(about: { binary: string; version: string; kernel: Kernel | null; hostBootId: string; cacheFile: string; refresh: boolean }): Promise<KvmAnswer> {
+  const device = await openable();
+  if (device !== null) return { usable: false, reason: device };
+  if (about.kernel === null) return { usable: false, reason: "KVM was not tried, since there is no guest kernel yet" };
+  const key = [about.hostBootId, about.binary, about.version, about.kernel.initramfs].join(" ");
+  const cached = about.refresh ? null : await readCache(about.cacheFile);
+  if (cached?.key === key) return { usable: cached.usable, reason: cached.reason };
+  const answer = await bootOnce(about.binary, about.kernel);
+  await writeAtomically(about.cacheFile, JSON.stringify({ key, ...answer }));
+  return answer;
+}
+
+/** Null if `/dev/kvm` opens, else why not. */
+async function openable(): Promise<string | null> {
+  try {
+    await (await fs.open("/dev/kvm", constants.O_RDWR)).close();
+    return null;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") return "there is no /dev/kvm";
+    if (code === "EACCES" || code === "EPERM") return "/dev/kvm may not be opened by this user (join the group kvm: sudo usermod -aG kvm $USER)";
+    return `/dev/kvm cannot be opened (${code})`;
+  }
+}
+
+async function readCache(path: string): Promise<z.infer<typeof Cached> | null> {
+  const text = await readTextIfThere(path).catch(() => null);
+  if (text === null) return null;
+  try {
+    return Cached.parse(JSON.parse(text));
+  } catch {
+    return null; // a damaged cache is no cache
+  }
+}
+
+async function bootOnce(binary: string, kernel: Kernel): Promise<KvmAnswer> {
+  const child = spawn(
+    binary,
+    [...machineArguments("kvm", probeMemoryMiB, 1), "-kernel", kernel.vmlinux, "-initrd", kernel.initramfs, "-append", kernelArguments("kvm", ["workfort.probe"])],
+    { stdio: ["ignore", "pipe", "pipe"] },
+  );
+  const { promise, resolve } = Promise.withResolvers<KvmAnswer>();
+  const timer = setTimeout(() => resolve({ usable: false, reason: `/dev/kvm opens, but a kernel did not boot on it within ${bootBoundMs / 1000} s` }), bootBoundMs);
+  let output = "";
+  const collect = (chunk: Buffer): void => {
+    output = (output + chunk.toString("latin1")).slice(-16_384);
+    if (output.includes(probeWord)) resolve({ usable: true, reason: "KVM booted a kernel" });
+  };
+  child.stdout.on("data", collect);
+  child.stderr.on("data", collect);
+  child.once("error", (error) => resolve({ usable: false, reason: `QEMU could not be run: ${error.message}` }));
+  child.once("close", (code, signal) => {
+    const said = output.trim().split("\n").at(-1)?.trim().slice(0, 200) ?? "";
+    resolve({ usable: false, reason: `/dev/kvm opens, but QEMU ended with ${signal ?? `code ${code}`} before a kernel had booted on it${said === "" ? "" : `: ${said}`}` });
+  });
+  try {
+    return await promise;
+  } finally {
+    clearTimeout(timer);
+    child.kill("SIGKILL");
+  }
+}

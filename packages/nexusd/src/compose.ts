@@ -1,0 +1,52 @@
+import { readFileSync } from "node:fs";
+import { totalmem } from "node:os";
+import type { Locations } from "@workfort/contract/locations";
+import { defaultLimitMiB, Images, Journal, Reservations, Supervisor, Vms, Workspaces, type Host } from "@workfort/core";
+import { ConsoleFiles } from "@workfort/host/console-files.ts";
+import { http2Guests } from "@workfort/host/guest/link.ts";
+import { Ext4Builder } from "@workfort/host/images/builder.ts";
+import { KernelDirectory } from "@workfort/host/kernels/kernel-directory.ts";
+import { pathsOf, type Paths } from "@workfort/host/paths.ts";
+import { BtrfsDriver } from "@workfort/host/storage/btrfs/driver.ts";
+import { SqliteStore } from "@workfort/host/store/sqlite-store.ts";
+import { DriverChooser } from "@workfort/host/vmm/chooser.ts";
+import { QemuDriver } from "@workfort/host/vmm/qemu/driver.ts";
+import type { Logger } from "pino";
+import type { Config } from "./config/schema.ts";
+import { programs } from "./programs.ts";
+
+/** The one place that knows every concrete class. */
+export interface Parts {
+  paths: Paths;
+  store: SqliteStore;
+  storage: BtrfsDriver;
+  vmms: DriverChooser;
+  kernels: KernelDirectory;
+  consoles: ConsoleFiles;
+  journal: Journal;
+  images: Images;
+  workspaces: Workspaces;
+  supervisor: Supervisor;
+  vms: Vms;
+  memoryLimitMiB: number;
+  host: Host;
+}
+
+export function compose(config: Config, locations: Locations, log: Logger): Parts {
+  const paths = pathsOf(locations);
+  const host: Host = { totalMemoryMiB: Math.floor(totalmem() / 1024 ** 2), bootId: readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim() };
+  const memoryLimitMiB = config.memory.limitMiB ?? defaultLimitMiB(host.totalMemoryMiB);
+  const store = new SqliteStore(paths.database);
+  const storage = new BtrfsDriver(paths, locations.dataDirectory);
+  const kernels = new KernelDirectory(paths.kernels, programs.guestAgent);
+  const qemu = new QemuDriver({ paths, keeperProgram: programs.keeper, configuredBinary: config.vmm.qemu ?? null, kernels, hostBootId: host.bootId });
+  const vmms = new DriverChooser([qemu], config.vmm.default);
+  const consoles = new ConsoleFiles(paths);
+  const reservations = new Reservations();
+  const journal = new Journal(store, log);
+  const images = new Images({ store, storage, builder: new Ext4Builder(), reservations, journal });
+  const workspaces = new Workspaces({ store, storage, images, reservations, journal });
+  const supervisor = new Supervisor({ store, storage, vmms, kernels, guests: http2Guests, consoles, host, log, memoryLimitMiB, runDirectory: paths.run });
+  const vms = new Vms({ store, storage, images, workspaces, supervisor, consoles, reservations, journal, defaults: config.vm });
+  return { paths, store, storage, vmms, kernels, consoles, journal, images, workspaces, supervisor, vms, memoryLimitMiB, host };
+}

@@ -1,0 +1,147 @@
+import { randomBytes } from "node:crypto";
+import { promises as fs } from "node:fs";
+import { WorkfortError, type Status, type StorageStatus } from "@workfort/contract";
+import type { Locations } from "@workfort/contract/locations";
+import { readTextIfThere, writeAtomically } from "@workfort/host/files.ts";
+import { pathsOf } from "@workfort/host/paths.ts";
+import { checkStore } from "@workfort/host/storage/store-check.ts";
+import type { Logger } from "pino";
+import { compose, type Parts } from "./compose.ts";
+import type { Config } from "./config/schema.ts";
+import { diskHandlers } from "./http/disk-handlers.ts";
+import { HttpFace } from "./http/server.ts";
+import { systemHandlers } from "./http/system-handlers.ts";
+import { vmHandlers } from "./http/vm-handlers.ts";
+import { lockOrRefuse } from "./lock.ts";
+import { version } from "./version.ts";
+
+/**
+ * The daemon's life: lock, check the store, open the records, settle what the last run left, serve.
+ * It ends without touching any VM.
+ */
+const drainMs = 5_000;
+
+export class Daemon {
+  readonly #parts: Parts;
+  readonly #http: HttpFace;
+  readonly #locations: Locations;
+  readonly #configFile: string | null;
+  readonly #startedAt = Date.now();
+  readonly #notices: string[];
+  #stopping = false;
+
+  private constructor(parts: Parts, needs: { locations: Locations; configFile: string | null; token: string; log: Logger }) {
+    this.#parts = parts;
+    this.#locations = needs.locations;
+    this.#configFile = needs.configFile;
+    this.#notices = parts.store.notice === null ? [] : [parts.store.notice];
+    this.#http = new HttpFace({
+      socket: parts.paths.socket,
+      token: needs.token,
+      log: needs.log,
+      handlers: {
+        ...systemHandlers({
+          version,
+          health: () => ({ status: this.#stopping ? "stopping" : "ok", version }),
+          status: () => this.#status(),
+          storage: () => this.#storageStatus(),
+        }),
+        ...vmHandlers(parts),
+        ...diskHandlers(parts),
+      },
+    });
+  }
+
+  /** Resolves when the daemon serves. */
+  static async start(config: Config, configFile: string | null, locations: Locations, log: Logger): Promise<Daemon> {
+    const paths = pathsOf(locations);
+    lockOrRefuse([paths.lockFile]);
+    await checkStore(paths, locations.dataDirectory);
+    lockOrRefuse([paths.dataLockFile]);
+    const parts = compose(config, locations, log);
+    await parts.storage.prepare();
+    const daemon = new Daemon(parts, { locations, configFile, token: await readOrMakeToken(paths.tokenFile), log });
+    await parts.journal.recover();
+    await parts.supervisor.recover();
+    await daemon.#sweepRuns(log);
+    await daemon.#http.listen(config.api.listen ?? null);
+    for (const notice of daemon.#notices) log.warn({}, notice);
+    log.info({ version, pid: process.pid, socket: paths.socket, tcp: daemon.#http.tcp, data: locations.dataDirectory }, "nexusd serves");
+    // found out now, so that the first start does not wait for it
+    void parts.vmms.choose("auto").then(
+      ({ status }) => log.info({ vmm: status.kind, accelerator: status.accelerator }, status.reason),
+      (error: unknown) => log.warn({}, error instanceof Error ? error.message : String(error)),
+    );
+    return daemon;
+  }
+
+  /** Answers what was asked, then lets go; every VM runs on. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await this.#http.close(drainMs);
+    this.#parts.supervisor.detach();
+    this.#parts.store.close();
+  }
+
+  async #status(): Promise<Status> {
+    const { parts } = { parts: this.#parts };
+    const vms = parts.store.listVms();
+    return {
+      version,
+      pid: process.pid,
+      startedAt: this.#startedAt,
+      socket: parts.paths.socket,
+      tcp: this.#http.tcp,
+      vmm: await parts.vmms.status("auto"),
+      kernel: (await parts.kernels.versions()).at(-1) ?? null,
+      vmCount: vms.length,
+      runningCount: vms.filter((vm) => vm.state === "running").length,
+      memory: { totalMiB: parts.host.totalMemoryMiB, limitMiB: parts.memoryLimitMiB, committedMiB: parts.supervisor.committedMiB },
+      storage: await this.#storageStatus(),
+      database: parts.paths.database,
+      config: this.#configFile,
+      notices: this.#notices,
+    };
+  }
+
+  async #storageStatus(): Promise<StorageStatus> {
+    const { store, storage } = this.#parts;
+    const [space, imageIds, workspaceIds] = await Promise.all([storage.space(), storage.list("images"), storage.list("workspaces")]);
+    const images = store.listImages();
+    const workspaces = store.listWorkspaces();
+    const known = new Set([...images, ...workspaces].map((record) => record.id));
+    return {
+      ...space,
+      imageCount: images.length,
+      workspaceCount: workspaces.length,
+      unknown: [...imageIds, ...workspaceIds].filter((id) => !known.has(id)),
+    };
+  }
+
+  /** Run directories that no VM of ours has: dead ones go, a living VMM is reported and left alone. */
+  async #sweepRuns(log: Logger): Promise<void> {
+    const { paths, supervisor, vmms } = this.#parts;
+    await fs.mkdir(paths.runs, { recursive: true, mode: 0o700 });
+    const ours = new Set(this.#parts.store.listVms().filter((vm) => supervisor.liveRun(vm.id) !== null).map((vm) => paths.run(vm.id)));
+    for (const name of await fs.readdir(paths.runs)) {
+      const directory = `${paths.runs}/${name}`;
+      if (ours.has(directory)) continue;
+      const run = await vmms.driver("qemu").adopt(directory, null).catch(() => null);
+      if (run === null) continue;
+      if (run.facts.vmmPid === 0) {
+        await run.release().catch((error: unknown) => log.warn({ directory, err: error }, "a dead run could not be removed"));
+        continue;
+      }
+      this.#notices.push(`A VMM that no record knows runs in ${directory} (pid ${run.facts.vmmPid}); it was left alone. To end it: kill ${run.facts.vmmPid}`);
+    }
+  }
+}
+
+async function readOrMakeToken(path: string): Promise<string> {
+  const text = (await readTextIfThere(path))?.trim();
+  if (text !== undefined && /^[0-9a-f]{64}$/.test(text)) return text;
+  if (text !== undefined && text !== "") throw new WorkfortError("storage_unavailable", `${path} does not hold a token`, { hint: `delete it; a new one is made` });
+  const token = randomBytes(32).toString("hex");
+  await writeAtomically(path, `${token}\n`);
+  return token;
+}

@@ -1,0 +1,122 @@
+import { promises as fs } from "node:fs";
+import { createServer, type Server } from "node:http";
+import { connect, type AddressInfo } from "node:net";
+import { dirname } from "node:path";
+import { WorkfortError } from "@workfort/contract";
+import fastify, { type FastifyInstance } from "fastify";
+import type { Logger } from "pino";
+import { Guard } from "./guard.ts";
+import type { Handlers } from "./handlers.ts";
+import { addRoutes, sendProblem } from "./routes.ts";
+
+/** One set of routes behind two doors: the Unix socket, and TCP with a guard. */
+const headersTimeoutMs = 10_000;
+const idleConnectionMs = 60_000;
+const maxConnections = 2048;
+/** tried in turn where the configuration names no port */
+const defaultPorts = Array.from({ length: 100 }, (_, index) => 9600 + index);
+
+export class HttpFace {
+  readonly #app: FastifyInstance;
+  readonly #servers: Server[] = [];
+  readonly #socket: string;
+  readonly #token: string;
+  #guard: Guard | null = null;
+  /** host:port once TCP is served */
+  tcp: string | null = null;
+
+  constructor(needs: { handlers: Handlers; socket: string; token: string; log: Logger }) {
+    this.#socket = needs.socket;
+    this.#token = needs.token;
+    this.#app = fastify({
+      logger: false,
+      exposeHeadRoutes: false,
+      frameworkErrors: (error, _request, reply) =>
+        sendProblem(reply as never, new WorkfortError("invalid_request", `path: ${error.message}`, { fields: [{ field: "path", message: "a well-formed path" }] }), needs.log),
+    });
+    this.#app.removeAllContentTypeParsers();
+    // bodies are read by the routes, each within its own bounds
+    this.#app.addContentTypeParser("*", (_request, _payload, done) => done(null));
+    addRoutes(this.#app, needs.handlers, () => this.#guard, needs.log);
+  }
+
+  /** Serves the socket, then TCP; `listen` null takes the first free default port, "off" none. */
+  async listen(listen: string | null): Promise<void> {
+    await this.#app.ready();
+    await this.#listenUnix();
+    if (listen === "off") return;
+    if (listen !== null) await this.#listenTcp(listen);
+    else await this.#listenFirstFree();
+  }
+
+  /** Takes no new requests and waits for those being answered; after `graceMs` what still streams is cut. */
+  async close(graceMs: number): Promise<void> {
+    const closed = this.#servers.map((server) => new Promise((resolve) => server.close(resolve)));
+    for (const server of this.#servers) server.closeIdleConnections();
+    const cut = setTimeout(() => this.#servers.forEach((server) => server.closeAllConnections()), graceMs);
+    await Promise.all(closed);
+    clearTimeout(cut);
+    await fs.rm(this.#socket, { force: true });
+  }
+
+  async #listenUnix(): Promise<void> {
+    if (Buffer.byteLength(this.#socket) > 107) {
+      throw new WorkfortError("storage_unavailable", `the socket's path ${this.#socket} is longer than the 107 bytes a Unix socket may have`, { hint: "set XDG_RUNTIME_DIR to a shorter directory" });
+    }
+    await fs.mkdir(dirname(this.#socket), { recursive: true, mode: 0o700 });
+    await removeStaleSocket(this.#socket);
+    const before = process.umask(0o177);
+    try {
+      await this.#serve({ path: this.#socket });
+    } finally {
+      process.umask(before);
+    }
+  }
+
+  async #listenTcp(listen: string): Promise<void> {
+    const at = listen.lastIndexOf(":");
+    const host = listen.slice(0, at);
+    this.#guard = new Guard(this.#token, host);
+    const server = await this.#serve({ host: host.replace(/^\[|\]$/g, ""), port: Number(listen.slice(at + 1)) });
+    const { port } = server.address() as AddressInfo;
+    this.tcp = `${host}:${port}`;
+  }
+
+  async #listenFirstFree(): Promise<void> {
+    for (const port of defaultPorts) {
+      try {
+        await this.#listenTcp(`127.0.0.1:${port}`);
+        return;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
+      }
+    }
+  }
+
+  async #serve(where: { path: string } | { host: string; port: number }): Promise<Server> {
+    const server = createServer({ headersTimeout: headersTimeoutMs, requestTimeout: 0, keepAliveTimeout: idleConnectionMs }, (request, response) => this.#app.routing(request, response));
+    server.maxConnections = maxConnections;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    server.once("error", reject);
+    server.listen(where, resolve);
+    await promise;
+    server.off("error", reject);
+    this.#servers.push(server);
+    return server;
+  }
+}
+
+/** A socket that nobody listens on is removed; one that answers means that another daemon is there. */
+async function removeStaleSocket(path: string): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<string | null>();
+  const probe = connect(path);
+  probe.once("connect", () => resolve(null));
+  probe.once("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? "unknown"));
+  const code = await promise;
+  probe.destroy();
+  if (code === "ENOENT") return;
+  if (code !== "ECONNREFUSED") {
+    throw new WorkfortError("in_use", code === null ? `another daemon listens on ${path}` : `${path} cannot be used (${code})`, { hint: "nexusctl status shows it; set NEXUS_INSTANCE to run a second one" });
+  }
+  await fs.rm(path, { force: true });
+}
