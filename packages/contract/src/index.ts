@@ -4,6 +4,7 @@ export * from "./names.ts";
 export * from "./operation.ts";
 export * from "./operations.ts";
 export * from "./output-stream.ts";
+export * from "./problem.ts";
 export * from "./process.ts";
 export * from "./progress.ts";
 export * from "./system.ts";

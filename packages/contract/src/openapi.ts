@@ -1,7 +1,8 @@
 import * as z from "zod";
-import { errorCatalogue, Problem } from "./errors.ts";
+import { errorCatalogue } from "./errors.ts";
 import { commonErrors, operationNames, operations } from "./operations.ts";
 import type { Operation } from "./operation.ts";
+import { Problem } from "./problem.ts";
 
 /** The operations table as an OpenAPI 3.1 document. */
 export function toOpenApi(version: string): Record<string, unknown> {

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { Problem } from "./errors.ts";
+import type { Problem } from "./problem.ts";
 
 /** one line of a `progress` answer */
 export const Progress = z.object({
