@@ -27,6 +27,8 @@ export function pathsOf(locations: Locations) {
     /** inside the store, so that a store that is not mounted is noticed */
     storageMarker: join(dataDirectory, ".workfort-storage"),
     kernels: join(dataDirectory, "kernels"),
+    /** held locked by the running daemon, so that no other state directory's daemon serves the same disks */
+    dataLockFile: join(dataDirectory, ".nexusd.lock"),
 
     socket: locations.socket,
     runs: join(runtimeDirectory, "vms"),

@@ -34,19 +34,63 @@ export interface Parts {
 
 export function compose(config: Config, locations: Locations, log: Logger): Parts {
   const paths = pathsOf(locations);
-  const host: Host = { totalMemoryMiB: Math.floor(totalmem() / 1024 ** 2), bootId: readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim() };
+  const host: Host = {
+    totalMemoryMiB: Math.floor(totalmem() / 1024 ** 2),
+    bootId: readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim(),
+  };
   const memoryLimitMiB = config.memory.limitMiB ?? defaultLimitMiB(host.totalMemoryMiB);
   const store = new SqliteStore(paths.database);
   const storage = new BtrfsDriver(paths, locations.dataDirectory);
   const kernels = new KernelDirectory(paths.kernels, programs.guestAgent);
-  const qemu = new QemuDriver({ paths, keeperProgram: programs.keeper, configuredBinary: config.vmm.qemu ?? null, kernels, hostBootId: host.bootId });
+  const qemu = new QemuDriver({
+    paths,
+    keeperProgram: programs.keeper,
+    configuredBinary: config.vmm.qemu ?? null,
+    kernels,
+    hostBootId: host.bootId,
+  });
   const vmms = new DriverChooser([qemu], config.vmm.default);
   const consoles = new ConsoleFiles(paths);
   const reservations = new Reservations();
   const journal = new Journal(store, log);
   const images = new Images({ store, storage, builder: new Ext4Builder(), reservations, journal });
   const workspaces = new Workspaces({ store, storage, images, reservations, journal });
-  const supervisor = new Supervisor({ store, storage, vmms, kernels, guests: http2Guests, consoles, host, log, memoryLimitMiB, runDirectory: paths.run });
-  const vms = new Vms({ store, storage, images, workspaces, supervisor, consoles, reservations, journal, defaults: config.vm });
-  return { paths, store, storage, vmms, kernels, consoles, journal, images, workspaces, supervisor, vms, memoryLimitMiB, host };
+  const supervisor = new Supervisor({
+    store,
+    storage,
+    vmms,
+    kernels,
+    guests: http2Guests,
+    consoles,
+    host,
+    log,
+    memoryLimitMiB,
+    runDirectory: paths.run,
+  });
+  const vms = new Vms({
+    store,
+    storage,
+    images,
+    workspaces,
+    supervisor,
+    consoles,
+    reservations,
+    journal,
+    defaults: config.vm,
+  });
+  return {
+    paths,
+    store,
+    storage,
+    vmms,
+    kernels,
+    consoles,
+    journal,
+    images,
+    workspaces,
+    supervisor,
+    vms,
+    memoryLimitMiB,
+    host,
+  };
 }

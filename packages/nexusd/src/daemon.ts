@@ -24,15 +24,13 @@ const drainMs = 5_000;
 export class Daemon {
   readonly #parts: Parts;
   readonly #http: HttpFace;
-  readonly #locations: Locations;
   readonly #configFile: string | null;
   readonly #startedAt = Date.now();
   readonly #notices: string[];
   #stopping = false;
 
-  private constructor(parts: Parts, needs: { locations: Locations; configFile: string | null; token: string; log: Logger }) {
+  private constructor(parts: Parts, needs: { configFile: string | null; token: string; log: Logger }) {
     this.#parts = parts;
-    this.#locations = needs.locations;
     this.#configFile = needs.configFile;
     this.#notices = parts.store.notice === null ? [] : [parts.store.notice];
     this.#http = new HttpFace({
@@ -60,13 +58,16 @@ export class Daemon {
     lockOrRefuse([paths.dataLockFile]);
     const parts = compose(config, locations, log);
     await parts.storage.prepare();
-    const daemon = new Daemon(parts, { locations, configFile, token: await readOrMakeToken(paths.tokenFile), log });
+    const daemon = new Daemon(parts, { configFile, token: await readOrMakeToken(paths.tokenFile), log });
     await parts.journal.recover();
     await parts.supervisor.recover();
     await daemon.#sweepRuns(log);
     await daemon.#http.listen(config.api.listen ?? null);
     for (const notice of daemon.#notices) log.warn({}, notice);
-    log.info({ version, pid: process.pid, socket: paths.socket, tcp: daemon.#http.tcp, data: locations.dataDirectory }, "nexusd serves");
+    log.info(
+      { version, pid: process.pid, socket: paths.socket, tcp: daemon.#http.tcp, data: locations.dataDirectory },
+      "nexusd serves",
+    );
     // found out now, so that the first start does not wait for it
     void parts.vmms.choose("auto").then(
       ({ status }) => log.info({ vmm: status.kind, accelerator: status.accelerator }, status.reason),
@@ -84,7 +85,7 @@ export class Daemon {
   }
 
   async #status(): Promise<Status> {
-    const { parts } = { parts: this.#parts };
+    const parts = this.#parts;
     const vms = parts.store.listVms();
     return {
       version,
@@ -96,7 +97,11 @@ export class Daemon {
       kernel: (await parts.kernels.versions()).at(-1) ?? null,
       vmCount: vms.length,
       runningCount: vms.filter((vm) => vm.state === "running").length,
-      memory: { totalMiB: parts.host.totalMemoryMiB, limitMiB: parts.memoryLimitMiB, committedMiB: parts.supervisor.committedMiB },
+      memory: {
+        totalMiB: parts.host.totalMemoryMiB,
+        limitMiB: parts.memoryLimitMiB,
+        committedMiB: parts.supervisor.committedMiB,
+      },
       storage: await this.#storageStatus(),
       database: parts.paths.database,
       config: this.#configFile,
@@ -106,7 +111,11 @@ export class Daemon {
 
   async #storageStatus(): Promise<StorageStatus> {
     const { store, storage } = this.#parts;
-    const [space, imageIds, workspaceIds] = await Promise.all([storage.space(), storage.list("images"), storage.list("workspaces")]);
+    const [space, imageIds, workspaceIds] = await Promise.all([
+      storage.space(),
+      storage.list("images"),
+      storage.list("workspaces"),
+    ]);
     const images = store.listImages();
     const workspaces = store.listWorkspaces();
     const known = new Set([...images, ...workspaces].map((record) => record.id));
@@ -122,17 +131,29 @@ export class Daemon {
   async #sweepRuns(log: Logger): Promise<void> {
     const { paths, supervisor, vmms } = this.#parts;
     await fs.mkdir(paths.runs, { recursive: true, mode: 0o700 });
-    const ours = new Set(this.#parts.store.listVms().filter((vm) => supervisor.liveRun(vm.id) !== null).map((vm) => paths.run(vm.id)));
+    const ours = new Set(
+      this.#parts.store
+        .listVms()
+        .filter((vm) => supervisor.liveRun(vm.id) !== null)
+        .map((vm) => paths.run(vm.id)),
+    );
     for (const name of await fs.readdir(paths.runs)) {
       const directory = `${paths.runs}/${name}`;
       if (ours.has(directory)) continue;
-      const run = await vmms.driver("qemu").adopt(directory, null).catch(() => null);
+      const run = await vmms
+        .driver("qemu")
+        .adopt(directory, null)
+        .catch(() => null);
       if (run === null) continue;
       if (run.facts.vmmPid === 0) {
-        await run.release().catch((error: unknown) => log.warn({ directory, err: error }, "a dead run could not be removed"));
+        await run
+          .release()
+          .catch((error: unknown) => log.warn({ directory, err: error }, "a dead run could not be removed"));
         continue;
       }
-      this.#notices.push(`A VMM that no record knows runs in ${directory} (pid ${run.facts.vmmPid}); it was left alone. To end it: kill ${run.facts.vmmPid}`);
+      this.#notices.push(
+        `A VMM that no record knows runs in ${directory} (pid ${run.facts.vmmPid}); it was left alone. To end it: kill ${run.facts.vmmPid}`,
+      );
     }
   }
 }
@@ -140,7 +161,10 @@ export class Daemon {
 async function readOrMakeToken(path: string): Promise<string> {
   const text = (await readTextIfThere(path))?.trim();
   if (text !== undefined && /^[0-9a-f]{64}$/.test(text)) return text;
-  if (text !== undefined && text !== "") throw new WorkfortError("storage_unavailable", `${path} does not hold a token`, { hint: `delete it; a new one is made` });
+  if (text !== undefined && text !== "")
+    throw new WorkfortError("storage_unavailable", `${path} does not hold a token`, {
+      hint: `delete it; a new one is made`,
+    });
   const token = randomBytes(32).toString("hex");
   await writeAtomically(path, `${token}\n`);
   return token;

@@ -10,9 +10,13 @@ export function lockOrRefuse(files: readonly string[]): void {
     if (!tryLock(fd)) {
       const holder = readFileSync(path, "utf8").trim();
       closeSync(fd);
-      throw new WorkfortError("in_use", `another nexusd${holder === "" ? "" : ` (pid ${holder})`} already serves ${dirname(path)}`, {
-        hint: "nexusctl status shows it; set NEXUS_INSTANCE=<name> to run a second one beside it",
-      });
+      throw new WorkfortError(
+        "in_use",
+        `another nexusd${holder === "" ? "" : ` (pid ${holder})`} already serves ${dirname(path)}`,
+        {
+          hint: "nexusctl status shows it; set NEXUS_INSTANCE=<name> to run a second one beside it",
+        },
+      );
     }
     writeFileSync(path, `${process.pid}\n`);
   }
@@ -23,6 +27,9 @@ function openLockFile(path: string): number {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     return openSync(path, "a", 0o600);
   } catch (error) {
-    throw new WorkfortError("storage_unavailable", `${path} cannot be written: ${(error as Error).message}`, { cause: error, hint: `check owner and permissions of ${dirname(path)}` });
+    throw new WorkfortError("storage_unavailable", `${path} cannot be written: ${(error as Error).message}`, {
+      cause: error,
+      hint: `check owner and permissions of ${dirname(path)}`,
+    });
   }
 }

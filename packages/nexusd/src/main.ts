@@ -24,7 +24,9 @@ async function main(argv: readonly string[]): Promise<number> {
     case "doctor":
       return await (await import("./commands/doctor.ts")).doctor(config, effective, { json: options.has("--json") });
     case "storage init":
-      return await (await import("./commands/storage.ts")).storageInit(effective, {
+      return await (
+        await import("./commands/storage.ts")
+      ).storageInit(effective, {
         json: options.has("--json"),
         size: options.get("--size") ?? null,
         file: options.get("--file") ?? null,
@@ -64,7 +66,12 @@ function print(text: string): number {
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  const known = error instanceof UsageError || error instanceof ConfigError || (error instanceof Error && error.name === "WorkfortError");
-  process.stderr.write(`nexusd: ${known ? (error as Error).message : String(error instanceof Error ? error.stack : error)}\n`);
+  const known =
+    error instanceof UsageError ||
+    error instanceof ConfigError ||
+    (error instanceof Error && error.name === "WorkfortError");
+  process.stderr.write(
+    `nexusd: ${known ? (error as Error).message : String(error instanceof Error ? error.stack : error)}\n`,
+  );
   process.exitCode = error instanceof UsageError ? 2 : 1;
 }

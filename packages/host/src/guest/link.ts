@@ -89,7 +89,11 @@ class Http2Link implements GuestLink {
   async #awaitSession(): Promise<GuestSession> {
     const { promise, reject } = Promise.withResolvers<never>();
     const timer = setTimeout(() => {
-      reject(new WorkfortError("agent_unreachable", `the guest agent has not answered for ${requestPatienceMs / 1000} s`, { hint: "look at the VM's console: nexusctl vm logs" }));
+      reject(
+        new WorkfortError("agent_unreachable", `the guest agent has not answered for ${requestPatienceMs / 1000} s`, {
+          hint: "look at the VM's console: nexusctl vm logs",
+        }),
+      );
     }, requestPatienceMs);
     try {
       return await Promise.race([this.#nextSession.promise, promise]);
@@ -171,7 +175,12 @@ async function greet(session: GuestSession): Promise<GuestAgent> {
   const agent = AgentAnswer.parse(JSON.parse(Buffer.concat(chunks).toString("utf8")));
   const now = Date.now();
   if (Math.abs(now - agent.clockUnixMs) > clockToleranceMs) {
-    const set = await session.request({ method: "POST", path: "/v1/identity", body: { clockUnixNs: `${now}000000` }, timeoutMs: pingTimeoutMs });
+    const set = await session.request({
+      method: "POST",
+      path: "/v1/identity",
+      body: { clockUnixNs: `${now}000000` },
+      timeoutMs: pingTimeoutMs,
+    });
     set.body.resume();
   }
   return agent;

@@ -22,7 +22,12 @@ export class GuestSession {
     this.#session = http2.connect("http://guest", {
       createConnection: () => channel,
       maxSessionMemory: sessionMemoryMB,
-      settings: { enablePush: false, initialWindowSize: streamWindowBytes, maxFrameSize: maxFrameBytes, maxHeaderListSize: headerListBytes },
+      settings: {
+        enablePush: false,
+        initialWindowSize: streamWindowBytes,
+        maxFrameSize: maxFrameBytes,
+        maxHeaderListSize: headerListBytes,
+      },
     });
     this.#session.setLocalWindowSize(connectionWindowBytes);
     this.closed = new Promise((resolve) => {
@@ -73,12 +78,24 @@ function awaitHead(stream: ClientHttp2Stream, request: GuestRequest): Promise<nu
     stream.close(http2.constants.NGHTTP2_CANCEL);
   };
   const timer =
-    timeoutMs === null ? null : setTimeout(() => giveUp(new WorkfortError("timeout", `the guest agent has not answered ${what} within ${timeoutMs / 1000} s`)), timeoutMs);
+    timeoutMs === null
+      ? null
+      : setTimeout(
+          () =>
+            giveUp(
+              new WorkfortError("timeout", `the guest agent has not answered ${what} within ${timeoutMs / 1000} s`),
+            ),
+          timeoutMs,
+        );
   const abort = (): void => giveUp(new WorkfortError("agent_unreachable", `${what} was given up`));
   if (request.signal?.aborted) abort();
   request.signal?.addEventListener("abort", abort, { once: true });
   stream.once("response", (headers) => resolve(headers[":status"] ?? 0));
-  stream.once("error", (error) => reject(new WorkfortError("agent_unreachable", `the guest agent broke off ${what}: ${error.message}`, { cause: error })));
+  stream.once("error", (error) =>
+    reject(
+      new WorkfortError("agent_unreachable", `the guest agent broke off ${what}: ${error.message}`, { cause: error }),
+    ),
+  );
   stream.once("close", () => {
     request.signal?.removeEventListener("abort", abort);
     reject(new WorkfortError("agent_unreachable", `the guest agent broke off ${what}`));

@@ -21,14 +21,23 @@ export class KernelDirectory implements Kernels {
     const versions = await this.versions();
     const version = versions.at(-1);
     if (version === undefined) {
-      throw new WorkfortError("kernel_missing", `there is no guest kernel in ${this.#directory}`, { hint: "npm run up   (fetches one from this machine's package sources)" });
+      throw new WorkfortError("kernel_missing", `there is no guest kernel in ${this.#directory}`, {
+        hint: "npm run up   (fetches one from this machine's package sources)",
+      });
     }
     const directory = join(this.#directory, version);
     try {
-      return { version, vmlinux: join(directory, "vmlinux"), initramfs: await ensureInitramfs(directory, this.#agentProgram) };
+      return {
+        version,
+        vmlinux: join(directory, "vmlinux"),
+        initramfs: await ensureInitramfs(directory, this.#agentProgram),
+      };
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
-      throw new WorkfortError("kernel_missing", `guest kernel ${version} cannot be used: ${message}`, { cause: error, hint: "npm run up   (builds the guest agent and fetches a kernel)" });
+      throw new WorkfortError("kernel_missing", `guest kernel ${version} cannot be used: ${message}`, {
+        cause: error,
+        hint: "npm run up   (builds the guest agent and fetches a kernel)",
+      });
     }
   }
 

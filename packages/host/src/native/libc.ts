@@ -14,7 +14,9 @@ function load() {
     ioctl: library.func("int ioctl(int fd, unsigned long request, _Inout_ uint8_t *argument)"),
     flock: library.func("int flock(int fd, int operation)"),
     socket: library.func("int socket(int domain, int type, int protocol)"),
-    sendto: library.func("ssize_t sendto(int fd, const void *bytes, size_t length, int flags, const void *address, uint32_t addressLength)"),
+    sendto: library.func(
+      "long sendto(int fd, const void *bytes, size_t length, int flags, const void *address, uint32_t addressLength)",
+    ),
     close: library.func("int close(int fd)"),
   };
 }
@@ -70,7 +72,8 @@ export function sendDatagram(path: string, text: string): void {
     address.writeUInt16LE(unix, 0);
     name.copy(address, 2);
     const bytes = Buffer.from(text);
-    if ((sendto(fd, bytes, bytes.length, 0, address, address.length) as number) < 0) throw new SystemCallError("sendto", koffi.errno(), path);
+    if ((sendto(fd, bytes, bytes.length, 0, address, address.length) as number) < 0)
+      throw new SystemCallError("sendto", koffi.errno(), path);
   } finally {
     close(fd);
   }

@@ -34,14 +34,17 @@ export function readAnswer(socket: Socket, path: string): ReadAnswer {
     try {
       next = await source.next();
     } catch (error) {
-      throw new KeeperError("protocol", `the keeper at ${path} broke off: ${(error as Error).message}`, { cause: error });
+      throw new KeeperError("protocol", `the keeper at ${path} broke off: ${(error as Error).message}`, {
+        cause: error,
+      });
     }
     if (next.done) return false;
     held = held.length === 0 ? next.value : Buffer.concat([held, next.value]);
     return true;
   };
   const need = async (): Promise<void> => {
-    if (!(await more())) throw new KeeperError("protocol", `the keeper at ${path} closed the connection before it had answered`);
+    if (!(await more()))
+      throw new KeeperError("protocol", `the keeper at ${path} closed the connection before it had answered`);
   };
   const take = (length: number): Buffer => {
     const taken = held.subarray(0, length);
@@ -53,13 +56,18 @@ export function readAnswer(socket: Socket, path: string): ReadAnswer {
     async line(schema) {
       let end = held.indexOf(10);
       while (end < 0) {
-        if (held.length > longestLine) throw new KeeperError("protocol", `the keeper at ${path} sent a line that is too long`);
+        if (held.length > longestLine)
+          throw new KeeperError("protocol", `the keeper at ${path} sent a line that is too long`);
         await need();
         end = held.indexOf(10);
       }
       const answer: unknown = JSON.parse(take(end + 1).toString("utf8"));
       const refusal = (answer as { error?: unknown }).error;
-      if (typeof refusal === "string") throw new KeeperError(refusal === "ended" || refusal === "running" || refusal === "full" ? refusal : "protocol", `the keeper at ${path} refused: ${refusal}`);
+      if (typeof refusal === "string")
+        throw new KeeperError(
+          refusal === "ended" || refusal === "running" || refusal === "full" ? refusal : "protocol",
+          `the keeper at ${path} refused: ${refusal}`,
+        );
       const parsed = schema.safeParse(answer);
       if (!parsed.success) throw new KeeperError("protocol", `the keeper at ${path} answered something unknown`);
       return parsed.data;

@@ -33,24 +33,49 @@ export interface KeeperStarted {
 const Started = z.object({ keeper: z.literal(1), keeperPid: z.int(), vmmPid: z.int(), vmmStartTime: z.int() });
 
 const Status = z.discriminatedUnion("state", [
-  z.object({ state: z.literal("running"), vmmPid: z.int(), vmmStartTime: z.int(), startedAt: z.int(), consoleEnd: z.int() }),
-  z.object({ state: z.literal("ended"), exitCode: z.int().nullable(), signal: z.int().nullable(), startedAt: z.int(), endedAt: z.int(), consoleEnd: z.int(), errorEnd: z.int() }),
+  z.object({
+    state: z.literal("running"),
+    vmmPid: z.int(),
+    vmmStartTime: z.int(),
+    startedAt: z.int(),
+    consoleEnd: z.int(),
+  }),
+  z.object({
+    state: z.literal("ended"),
+    exitCode: z.int().nullable(),
+    signal: z.int().nullable(),
+    startedAt: z.int(),
+    endedAt: z.int(),
+    consoleEnd: z.int(),
+    errorEnd: z.int(),
+  }),
 ]);
 
 export type VmmProcessStatus =
   | { state: "running"; vmmPid: number; vmmStartTime: number; consoleEnd: number }
   | { state: "ended"; exitCode: number | null; signal: string | null; endedAt: number; consoleEnd: number };
 
-const Piece = z.object({ start: z.int().nonnegative(), offset: z.int().nonnegative(), length: z.int().nonnegative().max(16 * 1024 * 1024) });
+const Piece = z.object({
+  start: z.int().nonnegative(),
+  offset: z.int().nonnegative(),
+  length: z
+    .int()
+    .nonnegative()
+    .max(16 * 1024 * 1024),
+});
 const Empty = z.object({});
 
 /** Starts a keeper in a session of its own; resolves when the VMM has been executed. */
 export async function startKeeper(start: KeeperStart): Promise<KeeperStarted> {
-  const child = spawn(start.program, ["--socket", start.socketPath, "--console-bytes", String(start.consoleBytes), "--", ...start.argv], {
-    detached: true,
-    stdio: ["ignore", "pipe", "pipe"],
-    cwd: "/",
-  });
+  const child = spawn(
+    start.program,
+    ["--socket", start.socketPath, "--console-bytes", String(start.consoleBytes), "--", ...start.argv],
+    {
+      detached: true,
+      stdio: ["ignore", "pipe", "pipe"],
+      cwd: "/",
+    },
+  );
   let output = "";
   let errors = "";
   child.stdout.on("data", (chunk: Buffer) => (output += chunk.toString("utf8")));
@@ -60,14 +85,17 @@ export async function startKeeper(start: KeeperStart): Promise<KeeperStarted> {
     // the keeper closes its streams once the VMM is executed; if that failed it exits, which closes them too
     await once(child.stdout, "close");
   } catch (error) {
-    throw new KeeperError("unreachable", `the keeper ${start.program} could not be run: ${(error as Error).message}`, { cause: error });
+    throw new KeeperError("unreachable", `the keeper ${start.program} could not be run: ${(error as Error).message}`, {
+      cause: error,
+    });
   } finally {
     clearTimeout(late);
     child.unref();
   }
   const line = output.split("\n")[0] ?? "";
   const parsed = line === "" ? null : Started.safeParse(JSON.parse(line));
-  if (parsed?.success) return { keeperPid: parsed.data.keeperPid, vmmPid: parsed.data.vmmPid, vmmStartTime: parsed.data.vmmStartTime };
+  if (parsed?.success)
+    return { keeperPid: parsed.data.keeperPid, vmmPid: parsed.data.vmmPid, vmmStartTime: parsed.data.vmmStartTime };
   const [code] = child.exitCode === null ? ((await once(child, "exit")) as [number | null]) : [child.exitCode];
   throw new KeeperError("unreachable", errors.trim() === "" ? `the keeper ended with code ${code}` : errors.trim());
 }
@@ -126,7 +154,9 @@ export class Keeper {
 
   /** the end of the VMM's stderr */
   async errorOutput(): Promise<string> {
-    return await this.#ask("error-output", async (read) => (await read.bytes((await read.line(Piece)).length)).toString("utf8"));
+    return await this.#ask("error-output", async (read) =>
+      (await read.bytes((await read.line(Piece)).length)).toString("utf8"),
+    );
   }
 
   /** Makes an ended VMM's keeper go; fails with `running` otherwise. A keeper that is gone already is fine. */
@@ -138,12 +168,18 @@ export class Keeper {
     }
   }
 
-  async #ask<T>(request: string, receive: (read: ReadAnswer) => Promise<T>, bounds: { boundMs?: number | null; signal?: AbortSignal | undefined } = {}): Promise<T> {
+  async #ask<T>(
+    request: string,
+    receive: (read: ReadAnswer) => Promise<T>,
+    bounds: { boundMs?: number | null; signal?: AbortSignal | undefined } = {},
+  ): Promise<T> {
     const { boundMs = answerBoundMs, signal } = bounds;
     const socket = await this.#connect(signal);
-    const abort = (): void => void socket.destroy(signal?.reason instanceof Error ? signal.reason : new Error("given up"));
+    const abort = (): void =>
+      void socket.destroy(signal?.reason instanceof Error ? signal.reason : new Error("given up"));
     signal?.addEventListener("abort", abort, { once: true });
-    const late = boundMs === null ? null : setTimeout(() => socket.destroy(new Error(`no answer within ${boundMs} ms`)), boundMs);
+    const late =
+      boundMs === null ? null : setTimeout(() => socket.destroy(new Error(`no answer within ${boundMs} ms`)), boundMs);
     try {
       socket.write(`${request}\n`);
       return await receive(readAnswer(socket, this.#socketPath));
@@ -162,7 +198,11 @@ export class Keeper {
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       socket.destroy();
-      throw new KeeperError(code === "ENOENT" || code === "ECONNREFUSED" ? "unreachable" : "protocol", `no keeper answers at ${this.#socketPath} (${code})`, { cause: error });
+      throw new KeeperError(
+        code === "ENOENT" || code === "ECONNREFUSED" ? "unreachable" : "protocol",
+        `no keeper answers at ${this.#socketPath} (${code})`,
+        { cause: error },
+      );
     }
     socket.on("error", () => {}); // the reader tells of it
     return socket;
@@ -170,7 +210,9 @@ export class Keeper {
 }
 
 function presentStatus(status: z.infer<typeof Status>): VmmProcessStatus {
-  return status.state === "running" ? status : { ...status, signal: status.signal === null ? null : signalName(status.signal) };
+  return status.state === "running"
+    ? status
+    : { ...status, signal: status.signal === null ? null : signalName(status.signal) };
 }
 
 function signalName(number: number): string {

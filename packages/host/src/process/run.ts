@@ -39,15 +39,15 @@ const keptBytes = 8 * 1024 * 1024;
 
 /** the Debian package that carries a tool, for the error that says that it is missing */
 const debianPackages: Record<string, string> = {
-  "mke2fs": "e2fsprogs",
-  "e2fsck": "e2fsprogs",
-  "debugfs": "e2fsprogs",
-  "resize2fs": "e2fsprogs",
+  mke2fs: "e2fsprogs",
+  e2fsck: "e2fsprogs",
+  debugfs: "e2fsprogs",
+  resize2fs: "e2fsprogs",
   "mkfs.btrfs": "btrfs-progs",
-  "fakeroot": "fakeroot",
-  "mmdebstrap": "mmdebstrap",
-  "xz": "xz-utils",
-  "tar": "tar",
+  fakeroot: "fakeroot",
+  mmdebstrap: "mmdebstrap",
+  xz: "xz-utils",
+  tar: "tar",
   "dpkg-deb": "dpkg",
   "qemu-system-x86_64": "qemu-system-x86",
   "qemu-system-aarch64": "qemu-system-arm",
@@ -77,7 +77,10 @@ export async function runTool(argv: readonly [string, ...string[]], options: Run
       }
     }
   };
-  const timer = options.timeoutMs === undefined ? null : setTimeout(kill, options.timeoutMs, `took longer than ${options.timeoutMs / 1000} s`);
+  const timer =
+    options.timeoutMs === undefined
+      ? null
+      : setTimeout(kill, options.timeoutMs, `took longer than ${options.timeoutMs / 1000} s`);
   const abort = (): void => kill("was given up");
   options.signal?.addEventListener("abort", abort, { once: true });
   const stdout = new Kept();
@@ -94,13 +97,19 @@ export async function runTool(argv: readonly [string, ...string[]], options: Run
   try {
     const { code, by } = await promise;
     if (options.signal?.aborted) throw options.signal.reason;
-    if (code !== null && killed === null && (options.okCodes ?? [0]).includes(code)) return { exitCode: code, stdout: stdout.text(), stderr: stderr.text() };
+    if (code !== null && killed === null && (options.okCodes ?? [0]).includes(code))
+      return { exitCode: code, stdout: stdout.text(), stderr: stderr.text() };
     const said = stderr.text().trim().split("\n").slice(-5).join("\n");
-    throw new ToolError(`${name} ${killed ?? (by === null ? `failed with exit code ${code}` : `was ended by ${by}`)}${said === "" ? "" : `: ${said}`}`, code);
+    throw new ToolError(
+      `${name} ${killed ?? (by === null ? `failed with exit code ${code}` : `was ended by ${by}`)}${said === "" ? "" : `: ${said}`}`,
+      code,
+    );
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
     const debian = debianPackages[name];
-    throw new ToolError(`${name} is not installed${debian === undefined ? "" : ` (Debian package ${debian})`}`, null, { cause: error });
+    throw new ToolError(`${name} is not installed${debian === undefined ? "" : ` (Debian package ${debian})`}`, null, {
+      cause: error,
+    });
   } finally {
     if (timer !== null) clearTimeout(timer);
     options.signal?.removeEventListener("abort", abort);

@@ -20,20 +20,33 @@ export async function checkStore(paths: Paths, directory: string): Promise<void>
   const record = await readRecord(paths);
   const marker = await readText(paths.storageMarker);
   if (record !== null && marker === null) {
-    throw new WorkfortError("storage_unavailable", `the store is not mounted: ${directory} has no marker of store ${record.uuid}${record.loopFile === null ? "" : `, which lies in ${record.loopFile}`}`, {
-      hint: record.loopFile === null ? `mount its file system on ${directory}, then start again` : "sudo nexusctl storage init   (mounts it again and keeps what it holds)",
-    });
+    throw new WorkfortError(
+      "storage_unavailable",
+      `the store is not mounted: ${directory} has no marker of store ${record.uuid}${record.loopFile === null ? "" : `, which lies in ${record.loopFile}`}`,
+      {
+        hint:
+          record.loopFile === null
+            ? `mount its file system on ${directory}, then start again`
+            : "sudo nexusctl storage init   (mounts it again and keeps what it holds)",
+      },
+    );
   }
   if (record !== null && marker !== null && marker.trim() !== record.uuid) {
-    throw new WorkfortError("storage_unavailable", `${directory} holds store ${marker.trim().slice(0, 36)}, but the records belong to store ${record.uuid}`, {
-      hint: "mount the right file system, or move the state directory aside to start with fresh records",
-    });
+    throw new WorkfortError(
+      "storage_unavailable",
+      `${directory} holds store ${marker.trim().slice(0, 36)}, but the records belong to store ${record.uuid}`,
+      {
+        hint: "mount the right file system, or move the state directory aside to start with fresh records",
+      },
+    );
   }
   await fs.mkdir(directory, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
     throw unusable(directory, error);
   });
   if ((await fs.statfs(directory)).type !== btrfsMagic) {
-    throw new WorkfortError("storage_unavailable", `${directory} is not on btrfs`, { hint: "sudo nexusctl storage init   (makes a btrfs in a file and mounts it there)" });
+    throw new WorkfortError("storage_unavailable", `${directory} is not on btrfs`, {
+      hint: "sudo nexusctl storage init   (makes a btrfs in a file and mounts it there)",
+    });
   }
   if (record === null) await writeMarks(paths, { uuid: marker?.trim() ?? randomUUID(), loopFile: null });
   await fs.access(directory, fs.constants.W_OK).catch((error: unknown) => {
@@ -56,7 +69,9 @@ export async function readRecord(paths: Paths): Promise<StorageRecord | null> {
   if (text === null) return null;
   const parsed = StorageRecord.safeParse(JSON.parse(text));
   if (parsed.success) return parsed.data;
-  throw new WorkfortError("storage_unavailable", `${paths.storageRecord} is damaged`, { hint: `write the store's uuid into it again, or delete it if the store is empty` });
+  throw new WorkfortError("storage_unavailable", `${paths.storageRecord} is damaged`, {
+    hint: `write the store's uuid into it again, or delete it if the store is empty`,
+  });
 }
 
 async function readText(path: string): Promise<string | null> {
@@ -69,5 +84,8 @@ async function readText(path: string): Promise<string | null> {
 
 function unusable(path: string, error: unknown): WorkfortError {
   const why = error instanceof Error ? error.message : String(error);
-  return new WorkfortError("storage_unavailable", `the store cannot be used: ${why}`, { cause: error, hint: `check owner and permissions of ${path}` });
+  return new WorkfortError("storage_unavailable", `the store cannot be used: ${why}`, {
+    cause: error,
+    hint: `check owner and permissions of ${path}`,
+  });
 }

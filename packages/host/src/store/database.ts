@@ -114,15 +114,23 @@ function versionOf(path: string): number | null {
 
 function unusable(path: string, error: unknown): WorkfortError {
   const why = error instanceof Error ? error.message : String(error);
-  return new WorkfortError("storage_unavailable", `the records in ${path} cannot be opened: ${why}`, { cause: error, hint: `check the permissions and free space of ${dirname(path)}` });
+  return new WorkfortError("storage_unavailable", `the records in ${path} cannot be opened: ${why}`, {
+    cause: error,
+    hint: `check the permissions and free space of ${dirname(path)}`,
+  });
 }
 
 /** A full or read-only disk is the machine's fault and says so. */
 function storeError(error: unknown): unknown {
   const code = errcodeOf(error);
   const message = error instanceof Error ? error.message : "";
-  if (code === 13) return new WorkfortError("storage_full", "the disk that holds the records is full", { cause: error, hint: "free some space in the state directory" }); // SQLITE_FULL
-  if (code === 8 || code === 10) return new WorkfortError("storage_unavailable", `the records cannot be written: ${message}`, { cause: error }); // SQLITE_READONLY, SQLITE_IOERR
+  if (code === 13)
+    return new WorkfortError("storage_full", "the disk that holds the records is full", {
+      cause: error,
+      hint: "free some space in the state directory",
+    }); // SQLITE_FULL
+  if (code === 8 || code === 10)
+    return new WorkfortError("storage_unavailable", `the records cannot be written: ${message}`, { cause: error }); // SQLITE_READONLY, SQLITE_IOERR
   return error;
 }
 

@@ -1,4 +1,12 @@
-import type { BootRecord, ImageRecord, IntentRecord, StateChangeRecord, Store, VmRecord, WorkspaceRecord } from "@workfort/core";
+import type {
+  BootRecord,
+  ImageRecord,
+  IntentRecord,
+  StateChangeRecord,
+  Store,
+  VmRecord,
+  WorkspaceRecord,
+} from "@workfort/core";
 import type { SQLInputValue } from "node:sqlite";
 import { Database } from "./database.ts";
 import { bootColumns, imageColumns, stateChangeColumns, vmColumns, workspaceColumns, type Columns } from "./columns.ts";
@@ -56,7 +64,10 @@ export class SqliteStore implements Store {
   }
 
   stateChanges(vmId: string, limit: number): StateChangeRecord[] {
-    return this.#many("state_changes", stateChangeColumns, "vm_id = :vmId ORDER BY number DESC LIMIT :limit", { vmId, limit });
+    return this.#many("state_changes", stateChangeColumns, "vm_id = :vmId ORDER BY number DESC LIMIT :limit", {
+      vmId,
+      limit,
+    });
   }
 
   insertBoot(boot: BootRecord): void {
@@ -64,7 +75,10 @@ export class SqliteStore implements Store {
   }
 
   updateBoot(vmId: string, number: number, change: Partial<Omit<BootRecord, "vmId" | "number">>): void {
-    this.#update("boots", bootColumns, change, "vm_id = :key AND number = :bootNumber", { key: vmId, bootNumber: number });
+    this.#update("boots", bootColumns, change, "vm_id = :key AND number = :bootNumber", {
+      key: vmId,
+      bootNumber: number,
+    });
   }
 
   boots(vmId: string, limit: number): BootRecord[] {
@@ -88,7 +102,9 @@ export class SqliteStore implements Store {
   }
 
   countWorkspacesOf(imageId: string): number {
-    return Number(this.#database.get("SELECT count(*) AS n FROM workspaces WHERE image_id = :imageId", { imageId })?.["n"]);
+    return Number(
+      this.#database.get("SELECT count(*) AS n FROM workspaces WHERE image_id = :imageId", { imageId })?.["n"],
+    );
   }
 
   insertWorkspace(workspace: WorkspaceRecord): void {
@@ -120,14 +136,12 @@ export class SqliteStore implements Store {
   }
 
   intents(): IntentRecord[] {
-    return this.#database
-      .all("SELECT id, kind, data, created_at FROM intents ORDER BY id")
-      .map((row) => ({
-        id: Number(row["id"]),
-        kind: String(row["kind"]),
-        data: JSON.parse(String(row["data"])) as unknown,
-        createdAt: Number(row["created_at"]),
-      }));
+    return this.#database.all("SELECT id, kind, data, created_at FROM intents ORDER BY id").map((row) => ({
+      id: Number(row["id"]),
+      kind: String(row["kind"]),
+      data: JSON.parse(String(row["data"])) as unknown,
+      createdAt: Number(row["created_at"]),
+    }));
   }
 
   #insert<T extends object>(table: string, columns: Columns<T>, record: T): void {
@@ -137,19 +151,35 @@ export class SqliteStore implements Store {
     this.#database.run(`INSERT INTO ${table} (${names}) VALUES (${places})`, toRow(columns, record));
   }
 
-  #update<T extends object>(table: string, columns: Columns<T>, change: Partial<T>, where: string, keys: Record<string, SQLInputValue>): void {
+  #update<T extends object>(
+    table: string,
+    columns: Columns<T>,
+    change: Partial<T>,
+    where: string,
+    keys: Record<string, SQLInputValue>,
+  ): void {
     const fields = Object.keys(change) as (keyof T & string)[];
     if (fields.length === 0) return;
     const sets = fields.map((field) => `${columns[field].name} = :${field}`).join(", ");
     this.#database.run(`UPDATE ${table} SET ${sets} WHERE ${where}`, { ...toRow(columns, change), ...keys });
   }
 
-  #one<T extends object>(table: string, columns: Columns<T>, where: string, values: Record<string, SQLInputValue>): T | null {
+  #one<T extends object>(
+    table: string,
+    columns: Columns<T>,
+    where: string,
+    values: Record<string, SQLInputValue>,
+  ): T | null {
     const row = this.#database.get(`SELECT * FROM ${table} WHERE ${where}`, values);
     return row === undefined ? null : fromRow(columns, row);
   }
 
-  #many<T extends object>(table: string, columns: Columns<T>, where: string, values: Record<string, SQLInputValue> = {}): T[] {
+  #many<T extends object>(
+    table: string,
+    columns: Columns<T>,
+    where: string,
+    values: Record<string, SQLInputValue> = {},
+  ): T[] {
     return this.#database.all(`SELECT * FROM ${table} WHERE ${where}`, values).map((row) => fromRow(columns, row));
   }
 }

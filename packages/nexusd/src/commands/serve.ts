@@ -20,7 +20,10 @@ export async function serve(config: Config, configFile: string | null, locations
     daemon = await Daemon.start(config, configFile, locations, log);
   } catch (error) {
     const hint = error instanceof WorkfortError ? error.hint : undefined;
-    log.fatal({ ...(hint === undefined ? { err: error } : {}) }, `nexusd cannot start: ${error instanceof Error ? error.message : String(error)}${hint === undefined ? "" : `\n  try: ${hint}`}`);
+    log.fatal(
+      { ...(hint === undefined ? { err: error } : {}) },
+      `nexusd cannot start: ${error instanceof Error ? error.message : String(error)}${hint === undefined ? "" : `\n  try: ${hint}`}`,
+    );
     return 1;
   }
   notifySystemd("READY=1");

@@ -9,9 +9,14 @@ export const Config = z.strictObject({
     .strictObject({
       listen: z
         .string()
-        .regex(/^(off|(\d{1,3}(\.\d{1,3}){3}|localhost|\[[0-9a-fA-F:]+\]):\d{1,5})$/, "off, or address:port such as 127.0.0.1:9600")
+        .regex(
+          /^(off|(\d{1,3}(\.\d{1,3}){3}|localhost|\[[0-9a-fA-F:]+\]):\d{1,5})$/,
+          "off, or address:port such as 127.0.0.1:9600",
+        )
         .optional()
-        .describe("TCP address; by default 127.0.0.1 and the first free port from 9600 on; the Unix socket is always there"),
+        .describe(
+          "TCP address; by default 127.0.0.1 and the first free port from 9600 on; the Unix socket is always there",
+        ),
     })
     .prefault({}),
   storage: z
@@ -33,7 +38,12 @@ export const Config = z.strictObject({
     .prefault({}),
   memory: z
     .strictObject({
-      limitMiB: z.int().min(0).max(64 * 1_048_576).optional().describe("what VMs may have in all; by default all memory but a tenth, at least 512 MiB"),
+      limitMiB: z
+        .int()
+        .min(0)
+        .max(64 * 1_048_576)
+        .optional()
+        .describe("what VMs may have in all; by default all memory but a tenth, at least 512 MiB"),
     })
     .prefault({}),
   log: z

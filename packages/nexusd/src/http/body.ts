@@ -11,7 +11,13 @@ export async function readJsonBody(request: IncomingMessage): Promise<unknown> {
   if (declared > bodyLimitBytes) throw tooLarge();
   const chunks: Buffer[] = [];
   let bytes = 0;
-  const late = setTimeout(() => request.destroy(new WorkfortError("request_timeout", `the body has not arrived within ${bodyTimeoutMs / 1000} s`)), bodyTimeoutMs);
+  const late = setTimeout(
+    () =>
+      request.destroy(
+        new WorkfortError("request_timeout", `the body has not arrived within ${bodyTimeoutMs / 1000} s`),
+      ),
+    bodyTimeoutMs,
+  );
   try {
     for await (const chunk of request as AsyncIterable<Buffer>) {
       bytes += chunk.length;
@@ -25,7 +31,9 @@ export async function readJsonBody(request: IncomingMessage): Promise<unknown> {
   try {
     return JSON.parse(Buffer.concat(chunks).toString("utf8"));
   } catch (error) {
-    throw new WorkfortError("invalid_request", `body: not JSON: ${(error as Error).message}`, { fields: [{ field: "body", message: "JSON is expected" }] });
+    throw new WorkfortError("invalid_request", `body: not JSON: ${(error as Error).message}`, {
+      fields: [{ field: "body", message: "JSON is expected" }],
+    });
   }
 }
 

@@ -4,7 +4,13 @@ import type { Handlers } from "./handlers.ts";
 type DiskOperation = Extract<keyof Handlers, `image.${string}` | `workspace.${string}`>;
 
 /** master images and workspaces */
-export function diskHandlers({ images, workspaces }: { images: Images; workspaces: Workspaces }): Pick<Handlers, DiskOperation> {
+export function diskHandlers({
+  images,
+  workspaces,
+}: {
+  images: Images;
+  workspaces: Workspaces;
+}): Pick<Handlers, DiskOperation> {
   return {
     "image.import": ({ body }, { signal, onProgress }) => images.import(body, { signal, onProgress }),
     "image.list": () => ({ images: images.list() }),

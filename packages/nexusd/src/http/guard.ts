@@ -21,7 +21,11 @@ export class Guard {
     const { host, origin, authorization } = headers;
     const hosts = this.#names.map((name) => `${name}:${port}`);
     if (host === undefined || !hosts.includes(host.toLowerCase())) {
-      throw new WorkfortError("forbidden_origin", `the Host header "${String(host).slice(0, 100)}" is none of this daemon's`, { hint: "use 127.0.0.1 or localhost with the daemon's port" });
+      throw new WorkfortError(
+        "forbidden_origin",
+        `the Host header "${String(host).slice(0, 100)}" is none of this daemon's`,
+        { hint: "use 127.0.0.1 or localhost with the daemon's port" },
+      );
     }
     if (origin !== undefined && !hosts.includes(origin.toLowerCase().replace(/^https?:\/\//, ""))) {
       throw new WorkfortError("forbidden_origin", `pages of ${String(origin).slice(0, 100)} may not use this daemon`);
@@ -29,7 +33,11 @@ export class Guard {
     if (isPublic) return;
     const given = /^Bearer (\S+)$/i.exec(authorization ?? "")?.[1];
     if (given === undefined || !timingSafeEqual(digest(given), this.#tokenDigest)) {
-      throw new WorkfortError("unauthorized", given === undefined ? "there is no bearer token" : "the bearer token is wrong", { hint: "send the content of the daemon's token file as Authorization: Bearer …, or use the Unix socket" });
+      throw new WorkfortError(
+        "unauthorized",
+        given === undefined ? "there is no bearer token" : "the bearer token is wrong",
+        { hint: "send the content of the daemon's token file as Authorization: Bearer …, or use the Unix socket" },
+      );
     }
   }
 }

@@ -1,5 +1,13 @@
 import type { Readable } from "node:stream";
-import type { OperationInput, OperationName, OperationResult, Operations, Progress } from "@workfort/contract";
+import type {
+  Operation,
+  OperationInput,
+  OperationName,
+  OperationResult,
+  Operations,
+  Progress,
+} from "@workfort/contract";
+import type * as z from "zod";
 
 /** what a handler may use beside its input */
 export interface Call {
@@ -19,13 +27,14 @@ export class Bytes {
   }
 }
 
-type Answer<Name extends OperationName> = Operations[Name] extends { answer: "bytes" }
-  ? Operations[Name] extends { result: unknown }
-    ? OperationResult<Operations[Name]> | Bytes
-    : Bytes
-  : OperationResult<Operations[Name]>;
+type Answer<Row extends Operation> = Row extends { answer: "bytes" }
+  ? Bytes | (Row extends { result: z.ZodType } ? OperationResult<Row> : never)
+  : OperationResult<Row>;
 
 /** one function for each row of the operations table: a row without one does not compile */
 export type Handlers = {
-  [Name in OperationName]: (input: OperationInput<Operations[Name]>, call: Call) => Answer<Name> | Promise<Answer<Name>>;
+  [Name in OperationName]: (
+    input: OperationInput<Operations[Name]>,
+    call: Call,
+  ) => Answer<Operations[Name]> | Promise<Answer<Operations[Name]>>;
 };

@@ -1,6 +1,14 @@
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { operationNames, operations, progressType, WorkfortError, type Operation, type OperationName, type ProgressLine } from "@workfort/contract";
+import {
+  operationNames,
+  operations,
+  progressType,
+  WorkfortError,
+  type Operation,
+  type OperationName,
+  type ProgressLine,
+} from "@workfort/contract";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { Logger } from "pino";
 import * as z from "zod";
@@ -46,7 +54,13 @@ function admit(guard: Guard | null, request: FastifyRequest, isPublic: boolean):
 
 type AnyHandler = (input: unknown, call: Call) => unknown;
 
-async function answer(name: OperationName, row: Operation, handlers: Handlers, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+async function answer(
+  name: OperationName,
+  row: Operation,
+  handlers: Handlers,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<void> {
   const input = {
     params: parse("path", row.params ?? z.strictObject({}), request.params),
     query: parse("query", row.query ?? z.strictObject({}), request.query),
@@ -65,7 +79,11 @@ async function answer(name: OperationName, row: Operation, handlers: Handlers, r
   const result = await handler(input, call);
   if (result instanceof Bytes) await sendBytes(reply, row, result);
   else if (row.status === 204) await reply.code(204).send();
-  else await reply.code(row.status ?? 200).header("content-type", "application/json; charset=utf-8").send(JSON.stringify(result));
+  else
+    await reply
+      .code(row.status ?? 200)
+      .header("content-type", "application/json; charset=utf-8")
+      .send(JSON.stringify(result));
 }
 
 function parse(place: "path" | "query" | "body", schema: z.ZodType, value: unknown): unknown {
@@ -76,10 +94,16 @@ function parse(place: "path" | "query" | "body", schema: z.ZodType, value: unkno
 
 async function sendBytes(reply: FastifyReply, row: Operation, bytes: Bytes): Promise<void> {
   reply.hijack();
-  reply.raw.writeHead(200, { "content-type": row.mediaType ?? "application/octet-stream", "x-content-type-options": "nosniff" });
+  reply.raw.writeHead(200, {
+    "content-type": row.mediaType ?? "application/octet-stream",
+    "x-content-type-options": "nosniff",
+  });
   reply.raw.flushHeaders();
   // a source that fails cuts the connection, which is how the caller learns that the answer is not whole
-  await pipeline(bytes.source instanceof Readable ? bytes.source : Readable.from(bytes.source, { objectMode: false }), reply.raw).catch(() => reply.raw.destroy());
+  await pipeline(
+    bytes.source instanceof Readable ? bytes.source : Readable.from(bytes.source, { objectMode: false }),
+    reply.raw,
+  ).catch(() => reply.raw.destroy());
 }
 
 /** Writes a `progress` answer as lines; nothing is sent before there is something to say. */
@@ -119,12 +143,20 @@ export function sendProblem(reply: FastifyReply, error: unknown, log: Logger): v
     return;
   }
   if (known.code === "too_large" || known.code === "request_timeout") void reply.header("connection", "close");
-  void reply.code(known.status).header("content-type", "application/problem+json; charset=utf-8").send(JSON.stringify(known.toProblem()));
+  void reply
+    .code(known.status)
+    .header("content-type", "application/problem+json; charset=utf-8")
+    .send(JSON.stringify(known.toProblem()));
 }
 
 function unknownPath(method: string, path: string, reply: FastifyReply): WorkfortError {
-  const allowed = operationNames.map((name) => operations[name]).filter((row) => new RegExp(`^${row.path.replace(/\{\w+\}/g, "[^/]+")}$`).test(path));
-  if (allowed.length === 0) return new WorkfortError("not_found", `there is no path ${path.slice(0, 200)}`, { hint: "GET /v1/openapi.json lists them" });
+  const allowed = operationNames
+    .map((name) => operations[name])
+    .filter((row) => new RegExp(`^${row.path.replace(/\{\w+\}/g, "[^/]+")}$`).test(path));
+  if (allowed.length === 0)
+    return new WorkfortError("not_found", `there is no path ${path.slice(0, 200)}`, {
+      hint: "GET /v1/openapi.json lists them",
+    });
   const methods = [...new Set(allowed.map((row) => row.method))].join(", ");
   void reply.header("allow", methods);
   return new WorkfortError("method_not_allowed", `${path.slice(0, 200)} takes ${methods}, not ${method}`);

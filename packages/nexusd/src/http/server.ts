@@ -32,7 +32,13 @@ export class HttpFace {
       logger: false,
       exposeHeadRoutes: false,
       frameworkErrors: (error, _request, reply) =>
-        sendProblem(reply as never, new WorkfortError("invalid_request", `path: ${error.message}`, { fields: [{ field: "path", message: "a well-formed path" }] }), needs.log),
+        sendProblem(
+          reply as never,
+          new WorkfortError("invalid_request", `path: ${error.message}`, {
+            fields: [{ field: "path", message: "a well-formed path" }],
+          }),
+          needs.log,
+        ),
     });
     this.#app.removeAllContentTypeParsers();
     // bodies are read by the routes, each within its own bounds
@@ -61,7 +67,11 @@ export class HttpFace {
 
   async #listenUnix(): Promise<void> {
     if (Buffer.byteLength(this.#socket) > 107) {
-      throw new WorkfortError("storage_unavailable", `the socket's path ${this.#socket} is longer than the 107 bytes a Unix socket may have`, { hint: "set XDG_RUNTIME_DIR to a shorter directory" });
+      throw new WorkfortError(
+        "storage_unavailable",
+        `the socket's path ${this.#socket} is longer than the 107 bytes a Unix socket may have`,
+        { hint: "set XDG_RUNTIME_DIR to a shorter directory" },
+      );
     }
     await fs.mkdir(dirname(this.#socket), { recursive: true, mode: 0o700 });
     await removeStaleSocket(this.#socket);
@@ -94,7 +104,10 @@ export class HttpFace {
   }
 
   async #serve(where: { path: string } | { host: string; port: number }): Promise<Server> {
-    const server = createServer({ headersTimeout: headersTimeoutMs, requestTimeout: 0, keepAliveTimeout: idleConnectionMs }, (request, response) => this.#app.routing(request, response));
+    const server = createServer(
+      { headersTimeout: headersTimeoutMs, requestTimeout: 0, keepAliveTimeout: idleConnectionMs },
+      (request, response) => this.#app.routing(request, response),
+    );
     server.maxConnections = maxConnections;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     server.once("error", reject);
@@ -116,7 +129,11 @@ async function removeStaleSocket(path: string): Promise<void> {
   probe.destroy();
   if (code === "ENOENT") return;
   if (code !== "ECONNREFUSED") {
-    throw new WorkfortError("in_use", code === null ? `another daemon listens on ${path}` : `${path} cannot be used (${code})`, { hint: "nexusctl status shows it; set NEXUS_INSTANCE to run a second one" });
+    throw new WorkfortError(
+      "in_use",
+      code === null ? `another daemon listens on ${path}` : `${path} cannot be used (${code})`,
+      { hint: "nexusctl status shows it; set NEXUS_INSTANCE to run a second one" },
+    );
   }
   await fs.rm(path, { force: true });
 }

@@ -5,7 +5,15 @@ import { Bytes, type Handlers } from "./handlers.ts";
 type VmOperation = Extract<keyof Handlers, `vm.${string}` | `process.${string}`>;
 
 /** VMs, and the processes in them */
-export function vmHandlers({ vms, supervisor, consoles }: { vms: Vms; supervisor: Supervisor; consoles: ConsoleArchive }): Pick<Handlers, VmOperation> {
+export function vmHandlers({
+  vms,
+  supervisor,
+  consoles,
+}: {
+  vms: Vms;
+  supervisor: Supervisor;
+  consoles: ConsoleArchive;
+}): Pick<Handlers, VmOperation> {
   const processesOf = (reference: string): GuestProcesses => new GuestProcesses(supervisor.guest(vms.find(reference)));
   return {
     "vm.create": ({ body }) => vms.create(body),
@@ -27,7 +35,8 @@ export function vmHandlers({ vms, supervisor, consoles }: { vms: Vms; supervisor
       if (query.follow) return new Bytes(run.followConsole(tailBytes, signal));
       return new Bytes(Readable.from([await run.console(tailBytes)]));
     },
-    "vm.exec": ({ params, body }, { signal }) => processesOf(params.vm).exec(body, (text) => Readable.from([Buffer.from(text)]), signal),
+    "vm.exec": ({ params, body }, { signal }) =>
+      processesOf(params.vm).exec(body, (text) => Readable.from([Buffer.from(text)]), signal),
 
     "process.start": async ({ params, body }, { signal }) => {
       const processes = processesOf(params.vm);
@@ -36,8 +45,10 @@ export function vmHandlers({ vms, supervisor, consoles }: { vms: Vms; supervisor
     "process.list": async ({ params }) => ({ processes: await processesOf(params.vm).list() }),
     "process.get": ({ params }) => processesOf(params.vm).get(params.process),
     "process.wait": ({ params }, { signal }) => processesOf(params.vm).wait(params.process, signal),
-    "process.output": async ({ params, query }, { signal }) => new Bytes(await processesOf(params.vm).output(params.process, query, signal)),
-    "process.stdin": ({ params, query }, { bytes, signal }) => processesOf(params.vm).stdin(params.process, bytes, query, signal),
+    "process.output": async ({ params, query }, { signal }) =>
+      new Bytes(await processesOf(params.vm).output(params.process, query, signal)),
+    "process.stdin": ({ params, query }, { bytes, signal }) =>
+      processesOf(params.vm).stdin(params.process, bytes, query, signal),
     "process.signal": async ({ params, body }) => {
       await processesOf(params.vm).signal(params.process, body);
       return {};

@@ -24,7 +24,8 @@ export class BtrfsDriver implements StorageDriver {
 
   /** Makes the directories the driver needs. */
   async prepare(): Promise<void> {
-    for (const kind of ["images", "workspaces"] as const) await fs.mkdir(this.#paths.disks(kind), { recursive: true, mode: 0o700 });
+    for (const kind of ["images", "workspaces"] as const)
+      await fs.mkdir(this.#paths.disks(kind), { recursive: true, mode: 0o700 });
   }
 
   async createImage(id: string, fill: (directory: string) => Promise<void>): Promise<void> {
@@ -40,7 +41,9 @@ export class BtrfsDriver implements StorageDriver {
   }
 
   async snapshot(imageId: string, workspaceId: string): Promise<void> {
-    await explain(`workspace ${workspaceId}`, () => snapshotSubvolume(this.#paths.disk("images", imageId), this.#paths.disk("workspaces", workspaceId)));
+    await explain(`workspace ${workspaceId}`, () =>
+      snapshotSubvolume(this.#paths.disk("images", imageId), this.#paths.disk("workspaces", workspaceId)),
+    );
   }
 
   async delete(kind: DiskKind, id: string): Promise<void> {
@@ -64,7 +67,13 @@ export class BtrfsDriver implements StorageDriver {
     return await explain(`${kind}/${id}`, () => measureExtents(this.diskPath(kind, id)));
   }
 
-  async space(): Promise<{ directory: string; driver: "btrfs"; totalBytes: number; freeBytes: number; loopFile: string | null }> {
+  async space(): Promise<{
+    directory: string;
+    driver: "btrfs";
+    totalBytes: number;
+    freeBytes: number;
+    loopFile: string | null;
+  }> {
     const [found, mount] = await Promise.all([fs.statfs(this.#directory), findMount(this.#directory)]);
     return {
       directory: this.#directory,
@@ -99,8 +108,14 @@ async function explain<T>(what: string, work: () => Promise<T>): Promise<T> {
     const code = (error as NodeJS.ErrnoException).code;
     const message = error instanceof Error ? error.message : String(error);
     if (code === "ENOSPC" || code === "EDQUOT") {
-      throw new WorkfortError("storage_full", `the store is full: ${message}`, { cause: error, hint: "nexusctl storage status; delete workspaces or images that are not needed" });
+      throw new WorkfortError("storage_full", `the store is full: ${message}`, {
+        cause: error,
+        hint: "nexusctl storage status; delete workspaces or images that are not needed",
+      });
     }
-    throw new WorkfortError("storage_unavailable", `the store failed at ${what}: ${message}`, { cause: error, hint: "nexusctl doctor" });
+    throw new WorkfortError("storage_unavailable", `the store failed at ${what}: ${message}`, {
+      cause: error,
+      hint: "nexusctl doctor",
+    });
   }
 }

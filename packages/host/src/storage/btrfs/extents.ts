@@ -14,7 +14,9 @@ const headBytes = 32;
 const extentBytes = 56;
 const extentsPerCall = 2048;
 
-export async function measureExtents(path: string): Promise<{ sizeBytes: number; sharedBytes: number; exclusiveBytes: number }> {
+export async function measureExtents(
+  path: string,
+): Promise<{ sizeBytes: number; sharedBytes: number; exclusiveBytes: number }> {
   const handle = await fs.open(path, "r");
   try {
     const { size } = await handle.stat();
@@ -48,7 +50,11 @@ async function* readExtents(fd: number, path: string): AsyncGenerator<Extent> {
     const count = map.readUInt32LE(20);
     for (let index = 0; index < count; index += 1) {
       const at = headBytes + index * extentBytes;
-      const extent = { logical: map.readBigUInt64LE(at), length: map.readBigUInt64LE(at + 16), flags: map.readUInt32LE(at + 40) };
+      const extent = {
+        logical: map.readBigUInt64LE(at),
+        length: map.readBigUInt64LE(at + 16),
+        flags: map.readUInt32LE(at + 40),
+      };
       yield extent;
       if ((extent.flags & lastExtent) !== 0) return;
       start = extent.logical + extent.length;

@@ -17,20 +17,31 @@ export const subvolumeInode = 256n;
 export const btrfsMagic = 0x9123683e;
 
 export async function createSubvolume(path: string): Promise<void> {
-  await withDirectory(dirname(path), (parent) => ioctl(parent, subvolumeCreate, volumeArguments(-1, basename(path)), `making the subvolume ${path}`));
+  await withDirectory(dirname(path), (parent) =>
+    ioctl(parent, subvolumeCreate, volumeArguments(-1, basename(path)), `making the subvolume ${path}`),
+  );
 }
 
 /** Makes a writable snapshot; `source` must be the root of a subvolume. */
 export async function snapshotSubvolume(source: string, target: string): Promise<void> {
   await withDirectory(source, (from) =>
-    withDirectory(dirname(target), (parent) => ioctl(parent, snapshotCreate, volumeArguments(from, basename(target)), `making a snapshot of ${source} at ${target}`)),
+    withDirectory(dirname(target), (parent) =>
+      ioctl(
+        parent,
+        snapshotCreate,
+        volumeArguments(from, basename(target)),
+        `making a snapshot of ${source} at ${target}`,
+      ),
+    ),
   );
 }
 
 export async function setReadOnly(path: string, readOnly: boolean): Promise<void> {
   const flags = Buffer.alloc(8);
   flags.writeBigUInt64LE(readOnly ? readOnlyFlag : 0n);
-  await withDirectory(path, (fd) => ioctl(fd, setFlags, flags, `making ${path} ${readOnly ? "read-only" : "writable"}`));
+  await withDirectory(path, (fd) =>
+    ioctl(fd, setFlags, flags, `making ${path} ${readOnly ? "read-only" : "writable"}`),
+  );
 }
 
 export async function isSubvolume(path: string): Promise<boolean> {

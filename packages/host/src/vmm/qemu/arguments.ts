@@ -8,9 +8,14 @@ export const agentPortName = "org.workfort.agent.0";
 /** translated code that software emulation keeps, MiB; QEMU's own default takes an eighth of the host's memory */
 export const translationCacheMiB = 128;
 
-/** what the kernel is told; without the timer arguments software emulation hangs in calibration (measured) */
-export function kernelArguments(accelerator: Accelerator, more: readonly string[]): string {
-  const timers = accelerator === "tcg" ? ["tsc=reliable", "no_timer_check", "lpj=1000000"] : [];
+/**
+ * What the kernel is told. Under software emulation it can neither check its timer nor calibrate its clocks reliably:
+ * on a busy host two boots of three hung in the calibration of the local timer until `tsc_early_khz` named the
+ * frequency of the host's counter (codex/decisions/0003-told-not-calibrated.md).
+ */
+export function kernelArguments(accelerator: Accelerator, counterKhz: number | null, more: readonly string[]): string {
+  const clock = counterKhz === null ? [] : [`tsc_early_khz=${counterKhz}`];
+  const timers = accelerator === "tcg" ? ["tsc=reliable", "no_timer_check", "lpj=1000000", ...clock] : [];
   return ["console=ttyS0", "quiet", "panic=-1", "reboot=t", ...timers, ...more].join(" ");
 }
 
@@ -46,7 +51,7 @@ export function machineArguments(accelerator: Accelerator, memoryMiB: number, vc
 }
 
 /** The whole command line of one VM, without the program. */
-export function qemuArguments(spec: VmSpec, accelerator: Accelerator): string[] {
+export function qemuArguments(spec: VmSpec, accelerator: Accelerator, counterKhz: number | null): string[] {
   const sockets = runPaths(spec.directory);
   return [
     ...machineArguments(accelerator, spec.memoryMiB, spec.vcpuCount),
@@ -57,7 +62,7 @@ export function qemuArguments(spec: VmSpec, accelerator: Accelerator): string[] 
     "-initrd",
     spec.kernel.initramfs,
     "-append",
-    kernelArguments(accelerator, [`workfort.hostname=${spec.name}`]),
+    kernelArguments(accelerator, counterKhz, [`workfort.hostname=${spec.name}`]),
     "-device",
     "virtio-serial-device,max_ports=2",
     "-chardev",

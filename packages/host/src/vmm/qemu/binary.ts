@@ -7,7 +7,10 @@ export const qemuName = process.arch === "arm64" ? "qemu-system-aarch64" : "qemu
 
 /** The configured program, else the one on PATH; null where there is none. */
 export async function findProgram(name: string, configured: string | null): Promise<string | null> {
-  const candidates = configured === null ? (process.env["PATH"] ?? "").split(delimiter).map((directory) => join(directory, name)) : [configured];
+  const candidates =
+    configured === null
+      ? (process.env["PATH"] ?? "").split(delimiter).map((directory) => join(directory, name))
+      : [configured];
   for (const path of candidates) {
     if (await isExecutable(path)) return path;
   }
@@ -27,6 +30,7 @@ async function isExecutable(path: string): Promise<boolean> {
 export async function qemuVersion(binary: string): Promise<string> {
   const { stdout } = await runTool([binary, "--version"], { timeoutMs: 10_000 });
   const version = /version (\d+\.\d+(?:\.\d+)?)/.exec(stdout)?.[1];
-  if (version === undefined) throw new Error(`${binary} --version says "${stdout.trim().slice(0, 200)}", which has no version`);
+  if (version === undefined)
+    throw new Error(`${binary} --version says "${stdout.trim().slice(0, 200)}", which has no version`);
   return version;
 }

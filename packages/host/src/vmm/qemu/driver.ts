@@ -3,6 +3,7 @@ import { WorkfortError, type Accelerator, type VmmStatus } from "@workfort/contr
 import type { Kernels, RunFacts, VmmDriver, VmmRun, VmmStep, VmSpec } from "@workfort/core";
 import { runPaths, type Paths } from "../../paths.ts";
 import { Keeper, KeeperError, startKeeper } from "../../process/keeper.ts";
+import { runTool } from "../../process/run.ts";
 import { qemuArguments, translationCacheMiB } from "./arguments.ts";
 import { findProgram, qemuName, qemuVersion } from "./binary.ts";
 import { probeKvm } from "./kvm-probe.ts";
@@ -24,10 +25,23 @@ const programMiB = 64;
 
 export class QemuDriver implements VmmDriver {
   readonly kind = "qemu";
-  readonly #needs: { paths: Paths; keeperProgram: string; configuredBinary: string | null; kernels: Kernels; hostBootId: string };
+  readonly #needs: {
+    paths: Paths;
+    keeperProgram: string;
+    configuredBinary: string | null;
+    kernels: Kernels;
+    hostBootId: string;
+  };
   #status: Promise<VmmStatus> | null = null;
+  #measuredKhz: Promise<number | null> | null = null;
 
-  constructor(needs: { paths: Paths; keeperProgram: string; configuredBinary: string | null; kernels: Kernels; hostBootId: string }) {
+  constructor(needs: {
+    paths: Paths;
+    keeperProgram: string;
+    configuredBinary: string | null;
+    kernels: Kernels;
+    hostBootId: string;
+  }) {
     this.#needs = needs;
   }
 
@@ -55,7 +69,7 @@ export class QemuDriver implements VmmDriver {
         program: this.#needs.keeperProgram,
         socketPath: sockets.keeper,
         consoleBytes: consoleRingBytes,
-        argv: [binary, ...qemuArguments(spec, accelerator)],
+        argv: [binary, ...qemuArguments(spec, accelerator, await this.#counterKhz(accelerator))],
       });
       hooks.onStep("vmm_api");
       await this.#awaitMachine(keeper, sockets.qmp, hooks.signal);
@@ -97,17 +111,31 @@ export class QemuDriver implements VmmDriver {
     try {
       version = await qemuVersion(binary);
     } catch (error) {
-      return { ...absent, binary, reason: `QEMU does not run: ${error instanceof Error ? error.message : String(error)}` };
+      return {
+        ...absent,
+        binary,
+        reason: `QEMU does not run: ${error instanceof Error ? error.message : String(error)}`,
+      };
     }
     const kernel = await this.#needs.kernels.current().catch(() => null);
-    const kvm = await probeKvm({ binary, version, kernel, hostBootId: this.#needs.hostBootId, cacheFile: this.#needs.paths.vmmProbeFile, refresh });
+    const kvm = await probeKvm({
+      binary,
+      version,
+      kernel,
+      hostBootId: this.#needs.hostBootId,
+      cacheFile: this.#needs.paths.vmmProbeFile,
+      refresh,
+    });
+    if (!kvm.usable) void this.#counterKhz("tcg").catch(() => {}); // measured now, so that the first start does not wait
     return {
       kind: this.kind,
       usable: true,
       accelerator: kvm.usable ? "kvm" : "tcg",
       version,
       binary,
-      reason: kvm.usable ? `QEMU ${version} with KVM: ${kvm.reason}` : `QEMU ${version} with software emulation: ${kvm.reason}`,
+      reason: kvm.usable
+        ? `QEMU ${version} with KVM: ${kvm.reason}`
+        : `QEMU ${version} with software emulation: ${kvm.reason}`,
     };
   }
 
@@ -117,11 +145,24 @@ export class QemuDriver implements VmmDriver {
     throw new WorkfortError("vmm_unavailable", reason, { hint: "nexusctl doctor" });
   }
 
+  /** frequency of the host's time stamp counter, which an emulated guest sees as its own */
+  async #counterKhz(accelerator: Accelerator): Promise<number | null> {
+    if (accelerator !== "tcg") return null;
+    this.#measuredKhz ??= runTool([this.#needs.keeperProgram, "--counter-khz"], { timeoutMs: 10_000 }).then(
+      ({ stdout }) => (/^\d+$/.test(stdout.trim()) ? Number(stdout) : null),
+    );
+    return await this.#measuredKhz;
+  }
+
   async #awaitMachine(keeper: Keeper, qmp: string, signal: AbortSignal): Promise<void> {
     const done = new AbortController();
     const ended = keeper.waitForEnd(done.signal).then(async (end) => {
       const said = (await keeper.errorOutput()).trim().split("\n").at(-1) ?? "";
-      throw new WorkfortError("vmm_failed", `QEMU ended at once (${end.signal ?? `code ${end.exitCode}`})${said === "" ? "" : `: ${said}`}`, { hint: "nexusctl doctor" });
+      throw new WorkfortError(
+        "vmm_failed",
+        `QEMU ended at once (${end.signal ?? `code ${end.exitCode}`})${said === "" ? "" : `: ${said}`}`,
+        { hint: "nexusctl doctor" },
+      );
     });
     try {
       await Promise.race([awaitGreeting(qmp, greetingBoundMs, signal), ended]);
@@ -153,7 +194,10 @@ async function removeStaleSockets(directory: string): Promise<void> {
     () => true,
     (error: unknown) => !(error instanceof KeeperError && error.code === "unreachable"),
   );
-  if (alive) throw new WorkfortError("vmm_failed", `another VMM still uses ${directory}`, { hint: "restart nexusd: it finds and settles what is left of earlier runs" });
+  if (alive)
+    throw new WorkfortError("vmm_failed", `another VMM still uses ${directory}`, {
+      hint: "restart nexusd: it finds and settles what is left of earlier runs",
+    });
   for (const path of Object.values(sockets)) await fs.rm(path, { force: true });
 }
 
@@ -171,5 +215,8 @@ async function undoStart(keeper: Keeper, directory: string): Promise<void> {
 function explainStart(error: unknown, spec: VmSpec): unknown {
   if (error instanceof WorkfortError) return error;
   const message = error instanceof Error ? error.message : String(error);
-  return new WorkfortError("vmm_failed", `QEMU could not be started for VM "${spec.name}": ${message}`, { cause: error, hint: "nexusctl doctor" });
+  return new WorkfortError("vmm_failed", `QEMU could not be started for VM "${spec.name}": ${message}`, {
+    cause: error,
+    hint: "nexusctl doctor",
+  });
 }

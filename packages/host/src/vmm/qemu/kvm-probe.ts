@@ -21,7 +21,14 @@ export interface KvmAnswer {
 
 const Cached = z.object({ key: z.string(), usable: z.boolean(), reason: z.string() });
 
-export async function probeKvm(about: { binary: string; version: string; kernel: Kernel | null; hostBootId: string; cacheFile: string; refresh: boolean }): Promise<KvmAnswer> {
+export async function probeKvm(about: {
+  binary: string;
+  version: string;
+  kernel: Kernel | null;
+  hostBootId: string;
+  cacheFile: string;
+  refresh: boolean;
+}): Promise<KvmAnswer> {
   const device = await openable();
   if (device !== null) return { usable: false, reason: device };
   if (about.kernel === null) return { usable: false, reason: "KVM was not tried, since there is no guest kernel yet" };
@@ -41,7 +48,8 @@ async function openable(): Promise<string | null> {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "ENOENT") return "there is no /dev/kvm";
-    if (code === "EACCES" || code === "EPERM") return "/dev/kvm may not be opened by this user (join the group kvm: sudo usermod -aG kvm $USER)";
+    if (code === "EACCES" || code === "EPERM")
+      return "/dev/kvm may not be opened by this user (join the group kvm: sudo usermod -aG kvm $USER)";
     return `/dev/kvm cannot be opened (${code})`;
   }
 }
@@ -59,11 +67,26 @@ async function readCache(path: string): Promise<z.infer<typeof Cached> | null> {
 async function bootOnce(binary: string, kernel: Kernel): Promise<KvmAnswer> {
   const child = spawn(
     binary,
-    [...machineArguments("kvm", probeMemoryMiB, 1), "-kernel", kernel.vmlinux, "-initrd", kernel.initramfs, "-append", kernelArguments("kvm", ["workfort.probe"])],
+    [
+      ...machineArguments("kvm", probeMemoryMiB, 1),
+      "-kernel",
+      kernel.vmlinux,
+      "-initrd",
+      kernel.initramfs,
+      "-append",
+      kernelArguments("kvm", null, ["workfort.probe"]),
+    ],
     { stdio: ["ignore", "pipe", "pipe"] },
   );
   const { promise, resolve } = Promise.withResolvers<KvmAnswer>();
-  const timer = setTimeout(() => resolve({ usable: false, reason: `/dev/kvm opens, but a kernel did not boot on it within ${bootBoundMs / 1000} s` }), bootBoundMs);
+  const timer = setTimeout(
+    () =>
+      resolve({
+        usable: false,
+        reason: `/dev/kvm opens, but a kernel did not boot on it within ${bootBoundMs / 1000} s`,
+      }),
+    bootBoundMs,
+  );
   let output = "";
   const collect = (chunk: Buffer): void => {
     output = (output + chunk.toString("latin1")).slice(-16_384);
@@ -74,7 +97,10 @@ async function bootOnce(binary: string, kernel: Kernel): Promise<KvmAnswer> {
   child.once("error", (error) => resolve({ usable: false, reason: `QEMU could not be run: ${error.message}` }));
   child.once("close", (code, signal) => {
     const said = output.trim().split("\n").at(-1)?.trim().slice(0, 200) ?? "";
-    resolve({ usable: false, reason: `/dev/kvm opens, but QEMU ended with ${signal ?? `code ${code}`} before a kernel had booted on it${said === "" ? "" : `: ${said}`}` });
+    resolve({
+      usable: false,
+      reason: `/dev/kvm opens, but QEMU ended with ${signal ?? `code ${code}`} before a kernel had booted on it${said === "" ? "" : `: ${said}`}`,
+    });
   });
   try {
     return await promise;

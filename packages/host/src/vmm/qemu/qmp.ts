@@ -13,11 +13,15 @@ export async function awaitGreeting(path: string, timeoutMs: number, signal: Abo
     const stop = (): void => void socket.destroy();
     deadline.addEventListener("abort", stop, { once: true });
     for await (const line of lines) {
-      const greeting = JSON.parse(line) as { QMP?: { version?: { qemu?: { major: number; minor: number; micro: number } } } };
+      const greeting = JSON.parse(line) as {
+        QMP?: { version?: { qemu?: { major: number; minor: number; micro: number } } };
+      };
       const version = greeting.QMP?.version?.qemu;
       if (version !== undefined) return `${version.major}.${version.minor}.${version.micro}`;
     }
-    throw new Error(deadline.aborted ? `QEMU has not greeted within ${timeoutMs} ms` : "QEMU closed its socket without a greeting");
+    throw new Error(
+      deadline.aborted ? `QEMU has not greeted within ${timeoutMs} ms` : "QEMU closed its socket without a greeting",
+    );
   } finally {
     socket.destroy();
   }

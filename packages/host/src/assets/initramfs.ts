@@ -1,0 +1,52 @@
+import { createHash } from "node:crypto";
+import { promises as fs } from "node:fs";
+import { basename, join } from "node:path";
+import { writeAtomically } from "../files.ts";
+import { writeCpio, type CpioEntry } from "./cpio.ts";
+
+/**
+ * The initramfs of a guest (codex/reference/guest-protocol.md, Boot): the agent as `/init`, and the modules it loads.
+ * It is made by the daemon from the agent it was built with, so the two always speak the same protocol.
+ */
+export async function ensureInitramfs(kernelDirectory: string, agentProgram: string): Promise<string> {
+  const agent = await fs.readFile(agentProgram);
+  const modulesDirectory = join(kernelDirectory, "modules");
+  const modules = (await fs.readdir(modulesDirectory)).filter((name) => name.endsWith(".ko")).toSorted();
+  const digest = createHash("sha256").update(agent).update(modules.join("\0")).digest("hex").slice(0, 16);
+  const path = join(kernelDirectory, `initramfs-${digest}.cpio`);
+  if (await exists(path)) return path;
+  const entries: CpioEntry[] = [
+    ...["dev", "proc", "sys", "newroot", "modules"].map((name) => ({
+      kind: "directory" as const,
+      path: name,
+      mode: 0o755,
+    })),
+    { kind: "characterDevice", path: "dev/console", mode: 0o600, major: 5, minor: 1 },
+    { kind: "file", path: "init", mode: 0o755, content: agent },
+  ];
+  for (const name of modules)
+    entries.push({
+      kind: "file",
+      path: `modules/${name}`,
+      mode: 0o644,
+      content: await fs.readFile(join(modulesDirectory, name)),
+    });
+  await writeAtomically(path, writeCpio(entries), 0o644);
+  await removeOthers(kernelDirectory, basename(path));
+  return path;
+}
+
+/** A VMM reads its initramfs only when it starts, and keeps what it has open. */
+async function removeOthers(directory: string, kept: string): Promise<void> {
+  for (const name of await fs.readdir(directory)) {
+    if (/^initramfs-[0-9a-f]{16}\.cpio$/.test(name) && name !== kept)
+      await fs.rm(join(directory, name), { force: true });
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await fs.access(path).then(
+    () => true,
+    () => false,
+  );
+}

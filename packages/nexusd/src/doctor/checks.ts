@@ -1,0 +1,150 @@
+import { constants, promises as fs, readFileSync } from "node:fs";
+import { totalmem } from "node:os";
+import { WorkfortError, type Check } from "@workfort/contract";
+import type { Locations } from "@workfort/contract/locations";
+import { defaultLimitMiB } from "@workfort/core";
+import { KernelDirectory } from "@workfort/host/kernels/kernel-directory.ts";
+import { pathsOf } from "@workfort/host/paths.ts";
+import { checkStore } from "@workfort/host/storage/store-check.ts";
+import { findProgram } from "@workfort/host/vmm/qemu/binary.ts";
+import { QemuDriver } from "@workfort/host/vmm/qemu/driver.ts";
+import type { Config } from "../config/schema.ts";
+import { programs } from "../programs.ts";
+import { installCommand, type Tool } from "./packages.ts";
+
+/** Looks at the machine as the daemon will use it. Nothing is changed, but for the answer of the KVM probe that is kept. */
+export async function examine(config: Config, locations: Locations): Promise<Check[]> {
+  const paths = pathsOf(locations);
+  const kernels = new KernelDirectory(paths.kernels, programs.guestAgent);
+  const hostBootId = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+  const qemu = new QemuDriver({
+    paths,
+    keeperProgram: programs.keeper,
+    configuredBinary: config.vmm.qemu ?? null,
+    kernels,
+    hostBootId,
+  });
+  return [
+    ...(await checkVmm(qemu)),
+    await checkKernel(kernels),
+    await checkPrograms(),
+    await checkStorage(locations),
+    await checkSpace(locations.dataDirectory),
+    ...(await checkTools()),
+    await checkRuntime(locations.runtimeDirectory),
+    checkMemory(config),
+  ];
+}
+
+const ok = (name: string, detail: string): Check => ({ name, state: "ok", detail, fix: null });
+
+async function checkVmm(qemu: QemuDriver): Promise<Check[]> {
+  const status = await qemu.status({ refresh: true });
+  if (!status.usable) return [{ name: "QEMU", state: "failed", detail: status.reason, fix: installCommand(["qemu"]) }];
+  const kvm: Check =
+    status.accelerator === "kvm"
+      ? ok("KVM", "usable: it booted a kernel")
+      : {
+          name: "KVM",
+          state: "warning",
+          detail: `not usable, so VMs run under software emulation: ${status.reason.replace(/^.*?: /, "")}`,
+          fix: kvmFix(status.reason),
+        };
+  return [ok("QEMU", `${status.version} (${status.binary})`), kvm];
+}
+
+function kvmFix(reason: string): string | null {
+  if (reason.includes("group kvm")) return "sudo usermod -aG kvm $USER   (then log in again)";
+  if (reason.includes("no guest kernel")) return "npm run up";
+  if (reason.includes("no /dev/kvm"))
+    return "sudo modprobe kvm_intel || sudo modprobe kvm_amd   (and switch virtualization on in the firmware)";
+  return null;
+}
+
+async function checkKernel(kernels: KernelDirectory): Promise<Check> {
+  try {
+    return ok("guest kernel", (await kernels.current()).version);
+  } catch (error) {
+    return failed("guest kernel", error, "npm run up");
+  }
+}
+
+async function checkPrograms(): Promise<Check> {
+  for (const path of Object.values(programs)) {
+    try {
+      await fs.access(path, constants.X_OK);
+    } catch {
+      return { name: "programs", state: "failed", detail: `${path} is missing`, fix: "npm run build" };
+    }
+  }
+  return ok("programs", "keeper and guest agent are there");
+}
+
+async function checkStorage(locations: Locations): Promise<Check> {
+  try {
+    await checkStore(pathsOf(locations), locations.dataDirectory);
+    return ok("storage", `${locations.dataDirectory} is on btrfs and the one the records belong to`);
+  } catch (error) {
+    return failed("storage", error, "sudo nexusctl storage init");
+  }
+}
+
+async function checkSpace(directory: string): Promise<Check> {
+  const found = await fs.statfs(directory).catch(() => null);
+  if (found === null)
+    return { name: "disk space", state: "warning", detail: `${directory} is not there yet`, fix: null };
+  const freeGiB = (found.bavail * found.bsize) / 1024 ** 3;
+  const detail = `${freeGiB.toFixed(1)} GiB free in ${directory}`;
+  return freeGiB >= 2
+    ? ok("disk space", detail)
+    : { name: "disk space", state: "warning", detail, fix: "delete workspaces and images that are not needed" };
+}
+
+const tools: readonly { tool: Tool; program: string; purpose: string }[] = [
+  { tool: "btrfs", program: "mkfs.btrfs", purpose: "makes the store" },
+  { tool: "e2fsprogs", program: "mke2fs", purpose: "makes disks from directories" },
+  { tool: "fakeroot", program: "fakeroot", purpose: "keeps owners right without root" },
+  { tool: "mmdebstrap", program: "mmdebstrap", purpose: "makes the base image" },
+];
+
+async function checkTools(): Promise<Check[]> {
+  return await Promise.all(
+    tools.map(async ({ tool, program, purpose }) => {
+      const path = (await findProgram(program, null)) ?? (await findProgram(program, `/usr/sbin/${program}`));
+      return path === null
+        ? {
+            name: program,
+            state: "failed" as const,
+            detail: `not installed (it ${purpose})`,
+            fix: installCommand([tool]),
+          }
+        : ok(program, path);
+    }),
+  );
+}
+
+async function checkRuntime(directory: string): Promise<Check> {
+  try {
+    await fs.mkdir(directory, { recursive: true, mode: 0o700 });
+    await fs.access(directory, constants.W_OK);
+    return ok("sockets", directory);
+  } catch (error) {
+    return failed("sockets", error, "export XDG_RUNTIME_DIR=/run/user/$(id -u)");
+  }
+}
+
+function checkMemory(config: Config): Check {
+  const totalMiB = Math.floor(totalmem() / 1024 ** 2);
+  const limitMiB = config.memory.limitMiB ?? defaultLimitMiB(totalMiB);
+  return ok("memory", `${limitMiB} of ${totalMiB} MiB may go to VMs`);
+}
+
+function failed(name: string, error: unknown, otherwise: string): Check {
+  const hint = error instanceof WorkfortError ? error.hint : undefined;
+  return {
+    name,
+    state: "failed",
+    detail: error instanceof Error ? error.message : String(error),
+    fix: hint ?? otherwise,
+  };
+}
