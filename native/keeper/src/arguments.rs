@@ -27,7 +27,9 @@ pub fn parse(words: Vec<OsString>) -> Result<Arguments, String> {
         if name == "--" {
             break;
         }
-        let value = words.next().ok_or_else(|| format!("{name} needs a value"))?;
+        let value = words
+            .next()
+            .ok_or_else(|| format!("{name} needs a value"))?;
         match name.as_str() {
             "--socket" => socket = Some(PathBuf::from(value)),
             "--console-bytes" => console_bytes = Some(ring_bytes(&name, &value)?),
@@ -40,8 +42,12 @@ pub fn parse(words: Vec<OsString>) -> Result<Arguments, String> {
     if program.is_empty() {
         return Err("a program is missing after --".into());
     }
+    let socket: PathBuf = socket.ok_or("--socket is missing")?;
+    if socket.as_os_str().is_empty() {
+        return Err("--socket takes a path".into()); // bind would choose a name of its own
+    }
     Ok(Arguments {
-        socket: socket.ok_or("--socket is missing")?,
+        socket,
         console_bytes: console_bytes.ok_or("--console-bytes is missing")?,
         error_bytes,
         cwd,
@@ -53,7 +59,11 @@ fn ring_bytes(name: &str, value: &OsString) -> Result<usize, String> {
     let bytes = value.to_str().and_then(|text| text.parse().ok());
     match bytes {
         Some(bytes) if RING_BYTES.contains(&bytes) => Ok(bytes),
-        _ => Err(format!("{name} takes a number of bytes from {} to {}", RING_BYTES.start(), RING_BYTES.end())),
+        _ => Err(format!(
+            "{name} takes a number of bytes from {} to {}",
+            RING_BYTES.start(),
+            RING_BYTES.end()
+        )),
     }
 }
 
@@ -67,9 +77,18 @@ mod tests {
 
     #[test]
     fn takes_what_the_protocol_names() {
-        let parsed = parse(words("--socket /s --console-bytes 4096 --cwd /d -- prog -x --socket")).unwrap();
-        assert_eq!(parsed.program, [PathBuf::from("prog"), "-x".into(), "--socket".into()]);
-        assert_eq!((parsed.console_bytes, parsed.error_bytes), (4096, DEFAULT_ERROR_BYTES));
+        let parsed = parse(words(
+            "--socket /s --console-bytes 4096 --cwd /d -- prog -x --socket",
+        ))
+        .unwrap();
+        assert_eq!(
+            parsed.program,
+            [PathBuf::from("prog"), "-x".into(), "--socket".into()]
+        );
+        assert_eq!(
+            (parsed.console_bytes, parsed.error_bytes),
+            (4096, DEFAULT_ERROR_BYTES)
+        );
     }
 
     #[test]
@@ -81,7 +100,11 @@ mod tests {
             "--socket /s --console-bytes 4095 -- p",
             "--socket /s --console-bytes 99999999 -- p",
             "--socket /s --console-bytes x -- p",
+            "--socket  --console-bytes 4096 -- p",
+            "--socket /s --console-bytes 4096 --error-bytes 1 -- p",
+            "--socket /s --console-bytes 4096 p",
             "--bogus 1 -- p",
+            "",
             "--socket",
         ] {
             assert!(parse(words(bad)).is_err(), "{bad}");

@@ -1,37 +1,64 @@
 //! One caller: reads request lines, owes answers.
 //!
-//! What a caller leaves unread is bounded: one answer (at most a ring), and a follower's next chunk. The next request
-//! is looked at only when the last answer has gone.
+//! A caller's next request is looked at only when it has taken the last answer. What it leaves untaken costs the keeper
+//! one line: bytes of a ring are written from the ring itself, and a caller who lets the ring overtake it is closed. So
+//! no caller can make the keeper grow, nor hold anybody up.
 
 use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use crate::program::Program;
+use crate::program::{Program, Taken};
 use crate::request::{self, INPUT_BYTES, LINE_BYTES, Request};
 use crate::ring::Ring;
 
 const INPUT_PATIENCE: Duration = Duration::from_secs(2);
 /// most bytes of requests not yet looked at
 const RECEIVE_BYTES: usize = LINE_BYTES + INPUT_BYTES;
-const FOLLOW_CHUNK_BYTES: usize = 65_536;
 
 pub struct Connection {
-    pub stream: UnixStream,
+    stream: UnixStream,
     received: Vec<u8>,
+    /// nothing more will be received; what is owed is still sent
+    half_closed: bool,
+    /// what is left of the answer's line
     answer: Vec<u8>,
-    sent: usize,
     task: Task,
-    closing: bool,
-    pub release_asked: bool,
 }
 
-/// what a caller waits for
+/// what is to be done once the answer's line has gone
 enum Task {
-    None,
-    End,
-    Follow(u64),
-    Input { missing: usize, bytes: Vec<u8>, deadline: Option<Instant> },
+    NextRequest,
+    AwaitEnd,
+    /// bytes of a ring from `next` on: until an offset, or until the program has ended
+    Send {
+        which: Which,
+        next: u64,
+        until: Option<u64>,
+    },
+    Input {
+        missing: usize,
+        bytes: Vec<u8>,
+        deadline: Option<Instant>,
+    },
+    Close,
+    Release,
+}
+
+#[derive(Clone, Copy)]
+enum Which {
+    Console,
+    Errors,
+}
+
+#[derive(PartialEq)]
+enum Step {
+    Done,
+    /// nothing can be done now
+    Wait,
+    /// the connection is over
+    Over,
 }
 
 impl Connection {
@@ -39,16 +66,27 @@ impl Connection {
         Connection {
             stream,
             received: Vec::new(),
+            half_closed: false,
             answer: Vec::new(),
-            sent: 0,
-            task: Task::None,
-            closing: false,
-            release_asked: false,
+            task: Task::NextRequest,
         }
     }
 
-    pub fn wants_to_write(&self, program: &Program) -> bool {
-        self.sent < self.answer.len() || matches!(self.task, Task::Follow(offset) if offset < program.console.end())
+    pub fn fd(&self) -> RawFd {
+        self.stream.as_raw_fd()
+    }
+
+    /// What `poll` is to watch for.
+    pub fn events(&self, program: &Program) -> i16 {
+        let read = !self.half_closed && self.received.len() < RECEIVE_BYTES;
+        let write = !self.answer.is_empty()
+            || match self.task {
+                Task::Send { which, next, until } => {
+                    next < until.unwrap_or(ring_of(program, which).end())
+                }
+                _ => false,
+            };
+        (if read { libc::POLLIN } else { 0 }) | (if write { libc::POLLOUT } else { 0 })
     }
 
     /// When the loop must look again even if nothing happens.
@@ -64,170 +102,212 @@ impl Connection {
         matches!(self.task, Task::Input { missing: 0, .. })
     }
 
-    /// Whether more of the caller's bytes can be taken.
-    pub fn has_room(&self) -> bool {
-        self.received.len() < RECEIVE_BYTES
+    pub fn released(&self) -> bool {
+        matches!(self.task, Task::Release)
     }
 
     /// Does all that can be done now; false when the connection is over.
-    pub fn advance(&mut self, program: &mut Program, readable: bool) -> bool {
-        if readable && !self.receive() {
+    pub fn advance(&mut self, program: &mut Program, events: i16) -> bool {
+        if events & (libc::POLLIN | libc::POLLHUP | libc::POLLERR) != 0 && !self.receive() {
             return false;
         }
         loop {
-            if !self.send() {
-                return false;
-            }
-            if self.sent < self.answer.len() {
-                return true;
-            }
-            if self.closing {
-                return false;
-            }
-            if !self.work(program) {
-                return true;
+            match self.step(program) {
+                Step::Done => {}
+                Step::Wait => break,
+                Step::Over => return false,
             }
         }
+        let gone = events & libc::POLLHUP != 0
+            && (self.half_closed || self.received.len() >= RECEIVE_BYTES);
+        !(gone || self.half_closed && self.awaits_caller())
     }
 
-    /// False when the caller has gone.
+    /// Whether it is the caller who has to go on.
+    fn awaits_caller(&self) -> bool {
+        let unfinished = match self.task {
+            Task::NextRequest => true,
+            Task::Input { missing, .. } => missing > 0,
+            _ => false,
+        };
+        unfinished && self.answer.is_empty()
+    }
+
+    /// False when the connection is broken.
     fn receive(&mut self) -> bool {
         let mut buffer = [0_u8; RECEIVE_BYTES];
         let room = RECEIVE_BYTES - self.received.len();
-        if room == 0 {
-            return false; // an event without room to read means that the caller has gone
+        if room == 0 || self.half_closed {
+            return true;
         }
         match self.stream.read(&mut buffer[..room]) {
-            Ok(0) => false,
-            Ok(length) => {
-                self.received.extend_from_slice(&buffer[..length]);
-                true
-            }
-            Err(error) => matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted),
+            Ok(0) => self.half_closed = true,
+            Ok(length) => self.received.extend_from_slice(&buffer[..length]),
+            Err(error) => return is_temporary(&error),
         }
-    }
-
-    fn send(&mut self) -> bool {
-        while self.sent < self.answer.len() {
-            match self.stream.write(&self.answer[self.sent..]) {
-                Ok(length) => self.sent += length,
-                Err(error) => return matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted),
-            }
-        }
-        self.answer = Vec::new();
-        self.sent = 0;
         true
     }
 
-    /// Takes one step of the task or the next request; false when there is nothing to do now.
-    fn work(&mut self, program: &mut Program) -> bool {
+    fn step(&mut self, program: &mut Program) -> Step {
+        if !self.answer.is_empty() {
+            return match write_some(&mut self.stream, &self.answer) {
+                Ok(length) => {
+                    self.answer.drain(..length);
+                    Step::Done
+                }
+                Err(step) => step,
+            };
+        }
         match &mut self.task {
-            Task::None => self.next_request(program),
-            Task::End => {
-                if !program.ended() {
-                    return false;
+            Task::NextRequest => self.next_request(program),
+            Task::AwaitEnd if !program.ended() => Step::Wait,
+            Task::AwaitEnd => self.finish(&program.status_line()),
+            Task::Send { which, next, until } => {
+                let ring = ring_of(program, *which);
+                let target = until.unwrap_or(ring.end());
+                if *next < ring.start() && *next < target {
+                    return Step::Over; // the ring has overtaken it
                 }
-                self.task = Task::None;
-                self.say(&program.status_line());
-                true
-            }
-            Task::Follow(offset) => {
-                if *offset < program.console.start() {
-                    self.closing = true; // it lags by more than the ring
-                } else if *offset < program.console.end() {
-                    self.answer = program.console.read(*offset, FOLLOW_CHUNK_BYTES);
-                    *offset += self.answer.len() as u64;
-                } else if program.ended() {
-                    self.closing = true;
-                } else {
-                    return false;
+                if *next < target {
+                    let piece = ring.piece(*next);
+                    let length = piece
+                        .len()
+                        .min(usize::try_from(target - *next).unwrap_or(usize::MAX));
+                    return match write_some(&mut self.stream, &piece[..length]) {
+                        Ok(length) => {
+                            *next += length as u64;
+                            Step::Done
+                        }
+                        Err(step) => step,
+                    };
                 }
-                true
+                match until {
+                    Some(_) => self.finish(""),
+                    None if program.ended() => Step::Over,
+                    None => Step::Wait,
+                }
             }
-            Task::Input { missing, bytes, deadline } => {
+            Task::Input {
+                missing,
+                bytes,
+                deadline,
+            } => {
+                let take = (*missing).min(self.received.len());
+                bytes.extend(self.received.drain(..take));
+                *missing -= take;
                 if *missing > 0 {
-                    let take = (*missing).min(self.received.len());
-                    bytes.extend(self.received.drain(..take));
-                    *missing -= take;
-                    if *missing > 0 {
-                        return false;
-                    }
+                    return Step::Wait;
                 }
-                let taken = program.write_input(bytes);
-                bytes.drain(..taken);
-                let late = Instant::now() >= *deadline.get_or_insert_with(|| Instant::now() + INPUT_PATIENCE);
-                if !bytes.is_empty() && !late && program.input.is_some() {
-                    return false;
+                let now = Instant::now();
+                let deadline = *deadline.get_or_insert(now + INPUT_PATIENCE);
+                match program.write_input(bytes) {
+                    Taken::NotYet if now < deadline => Step::Wait,
+                    Taken::All => self.finish("{}\n"),
+                    Taken::NotYet | Taken::Never => self.finish("{\"error\":\"full\"}\n"),
+                    Taken::Ended => self.finish("{\"error\":\"ended\"}\n"),
                 }
-                let full = !bytes.is_empty();
-                self.task = Task::None;
-                self.say(if full { "{\"error\":\"full\"}\n" } else { "{}\n" });
-                true
             }
+            Task::Close | Task::Release => Step::Over,
         }
     }
 
-    fn next_request(&mut self, program: &mut Program) -> bool {
-        let Some(end) = self.received.iter().position(|&byte| byte == b'\n') else {
+    fn next_request(&mut self, program: &mut Program) -> Step {
+        let end = self
+            .received
+            .iter()
+            .take(LINE_BYTES)
+            .position(|&byte| byte == b'\n');
+        let Some(end) = end else {
             if self.received.len() >= LINE_BYTES {
-                self.refuse("the line is too long");
-                return true;
+                return self.refuse("the line is too long");
             }
-            return false;
+            return Step::Wait;
         };
         let line: Vec<u8> = self.received.drain(..=end).collect();
-        if line.len() > LINE_BYTES {
-            self.refuse("the line is too long");
-            return true;
-        }
         match request::parse(&line[..end]) {
             Ok(request) => self.begin(request, program),
             Err(why) => self.refuse(why),
         }
-        true
     }
 
-    fn begin(&mut self, request: Request, program: &mut Program) {
+    fn begin(&mut self, request: Request, program: &mut Program) -> Step {
         match request {
-            Request::Status => self.say(&program.status_line()),
-            Request::Wait => {
-                self.say(&program.status_line());
-                self.task = Task::End;
-            }
-            Request::Signal(signal) => {
-                let reached = program.signal(signal);
-                self.say(if reached { "{}\n" } else { "{\"error\":\"ended\"}\n" });
-            }
-            Request::Console(offset) => self.show(&program.console, offset),
-            Request::ErrorOutput => self.show(&program.error_ring, 0),
-            Request::Follow(offset) => {
-                self.show(&program.console, offset);
-                self.task = Task::Follow(program.console.end());
-            }
-            Request::Input(length) => {
-                self.task = Task::Input { missing: length, bytes: Vec::with_capacity(length), deadline: None };
-            }
-            Request::Release if !program.ended() => self.say("{\"error\":\"running\"}\n"),
-            Request::Release => {
-                self.say("{}\n");
-                self.release_asked = true;
-            }
+            Request::Status => self.finish(&program.status_line()),
+            Request::Wait => self.answer(&program.status_line(), Task::AwaitEnd),
+            Request::Signal(signal) => match program.signal(signal) {
+                None => self.finish("{\"error\":\"ended\"}\n"),
+                Some(Ok(())) => self.finish("{}\n"),
+                Some(Err(_)) => self.finish("{\"error\":\"the signal cannot be sent\"}\n"),
+            },
+            Request::Console(offset) => self.show(program, Which::Console, offset, false),
+            Request::ErrorOutput => self.show(program, Which::Errors, 0, false),
+            Request::Follow(offset) => self.show(program, Which::Console, offset, true),
+            Request::Input(length) => self.answer(
+                "",
+                Task::Input {
+                    missing: length,
+                    bytes: Vec::with_capacity(length),
+                    deadline: None,
+                },
+            ),
+            Request::Release if !program.ended() => self.finish("{\"error\":\"running\"}\n"),
+            Request::Release => self.answer("{}\n", Task::Release),
         }
     }
 
-    fn show(&mut self, ring: &Ring, wanted: u64) {
-        let offset = wanted.clamp(ring.start(), ring.end());
-        let bytes = ring.read(offset, usize::MAX);
-        self.say(&format!("{{\"start\":{},\"offset\":{offset},\"length\":{}}}\n", ring.start(), bytes.len()));
-        self.answer.extend(bytes);
+    fn show(&mut self, program: &Program, which: Which, wanted: u64, follow: bool) -> Step {
+        let ring = ring_of(program, which);
+        let (start, end) = (ring.start(), ring.end());
+        let next = wanted.clamp(start, end);
+        let line = format!(
+            "{{\"start\":{start},\"offset\":{next},\"length\":{}}}\n",
+            end - next
+        );
+        self.answer(
+            &line,
+            Task::Send {
+                which,
+                next,
+                until: if follow { None } else { Some(end) },
+            },
+        )
     }
 
-    fn refuse(&mut self, why: &str) {
-        self.say(&format!("{{\"error\":\"{why}\"}}\n"));
-        self.closing = true;
+    fn refuse(&mut self, why: &str) -> Step {
+        self.answer(&format!("{{\"error\":\"{why}\"}}\n"), Task::Close)
     }
 
-    fn say(&mut self, text: &str) {
-        self.answer.extend_from_slice(text.as_bytes());
+    fn finish(&mut self, line: &str) -> Step {
+        self.answer(line, Task::NextRequest)
     }
+
+    fn answer(&mut self, line: &str, then: Task) -> Step {
+        self.answer = line.as_bytes().to_vec();
+        self.task = then;
+        Step::Done
+    }
+}
+
+fn ring_of(program: &Program, which: Which) -> &Ring {
+    match which {
+        Which::Console => &program.console,
+        Which::Errors => &program.error_ring,
+    }
+}
+
+/// Bytes written, at least one; otherwise the step that this makes of it.
+fn write_some(stream: &mut UnixStream, bytes: &[u8]) -> Result<usize, Step> {
+    match stream.write(bytes) {
+        Ok(0) => Err(Step::Over),
+        Ok(length) => Ok(length),
+        Err(error) if is_temporary(&error) => Err(Step::Wait),
+        Err(_) => Err(Step::Over),
+    }
+}
+
+fn is_temporary(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
 }

@@ -1,4 +1,6 @@
 //! The last bytes of an output, addressed by their offset from its beginning.
+//!
+//! The whole ring is asked for at once and never grows; the kernel makes a page of it resident only when bytes reach it.
 
 use std::collections::VecDeque;
 
@@ -10,9 +12,12 @@ pub struct Ring {
 }
 
 impl Ring {
-    /// Grows up to `limit` bytes as they come.
     pub fn new(limit: usize) -> Self {
-        Ring { bytes: VecDeque::new(), limit, end: 0 }
+        Ring {
+            bytes: VecDeque::with_capacity(limit),
+            limit,
+            end: 0,
+        }
     }
 
     pub fn push(&mut self, new: &[u8]) {
@@ -32,17 +37,36 @@ impl Ring {
         self.end
     }
 
-    /// Up to `most` bytes from `offset` on, which must lie between start and end.
-    pub fn read(&self, offset: u64, most: usize) -> Vec<u8> {
-        let skip = usize::try_from(offset - self.start()).unwrap_or(usize::MAX).min(self.bytes.len());
-        let length = (self.bytes.len() - skip).min(most);
-        self.bytes.range(skip..skip + length).copied().collect()
+    /// Bytes from `offset` on, as many as lie in one piece; none at the end, and none for an offset not held.
+    pub fn piece(&self, offset: u64) -> &[u8] {
+        let Some(skip) = offset
+            .checked_sub(self.start())
+            .and_then(|skip| usize::try_from(skip).ok())
+        else {
+            return &[];
+        };
+        let (older, newer) = self.bytes.as_slices();
+        match older.get(skip..) {
+            Some(piece) if !piece.is_empty() => piece,
+            _ => newer.get(skip.saturating_sub(older.len())..).unwrap_or(&[]),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn all_from(ring: &Ring, mut offset: u64) -> Vec<u8> {
+        let mut all = Vec::new();
+        while offset < ring.end() {
+            let piece = ring.piece(offset);
+            assert!(!piece.is_empty());
+            all.extend_from_slice(piece);
+            offset += piece.len() as u64;
+        }
+        all
+    }
 
     #[test]
     fn keeps_the_last_bytes_and_their_offsets() {
@@ -51,9 +75,12 @@ mod tests {
         assert_eq!((ring.start(), ring.end()), (0, 5));
         ring.push(b"fghij");
         assert_eq!((ring.start(), ring.end()), (2, 10));
-        assert_eq!(ring.read(2, 100), b"cdefghij");
-        assert_eq!(ring.read(5, 2), b"fg");
-        assert_eq!(ring.read(10, 5), b"");
+        assert_eq!(all_from(&ring, 2), b"cdefghij");
+        assert_eq!(all_from(&ring, 9), b"j");
+        assert_eq!(ring.piece(10), b"");
+        assert_eq!(ring.piece(11), b"");
+        assert_eq!(ring.piece(u64::MAX), b"");
+        assert_eq!(ring.piece(1), b"", "no longer held");
         ring.push(&[b'x'; 100]);
         assert_eq!((ring.start(), ring.end()), (102, 110));
     }
@@ -70,7 +97,17 @@ mod tests {
             all.extend_from_slice(&chunk);
             let start = all.len().saturating_sub(13);
             assert_eq!(ring.start(), start as u64);
-            assert_eq!(ring.read(ring.start(), usize::MAX), &all[start..]);
+            assert_eq!(all_from(&ring, ring.start()), &all[start..]);
+        }
+    }
+
+    #[test]
+    fn never_takes_more_memory_than_at_first() {
+        let mut ring = Ring::new(5000);
+        let capacity = ring.bytes.capacity();
+        for length in [1, 4999, 5000, 5001, 65_536, 3, 0] {
+            ring.push(&vec![b'x'; length]);
+            assert_eq!(ring.bytes.capacity(), capacity);
         }
     }
 }

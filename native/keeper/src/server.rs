@@ -1,140 +1,139 @@
 //! The loop: sleeps in `poll` until a signal, output of the program, or a caller has something.
+//!
+//! Each round takes one bounded step everywhere: what has come of the signals, one read of each output, what each
+//! caller is owed, and new callers last, so that one who has just gone makes room for one who has just come.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, RawFd};
-use std::os::unix::fs::MetadataExt;
-use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
 use std::time::Instant;
 
 use crate::connection::Connection;
 use crate::program::Program;
+use crate::socket::Socket;
 use crate::sys;
 
 const MOST_CONNECTIONS: usize = 16;
 
-/// The listening socket and its place in the file system.
-pub struct Socket {
-    listener: UnixListener,
-    path: PathBuf,
-    inode: Option<u64>,
-}
-
-impl Socket {
-    pub fn new(listener: UnixListener, path: PathBuf) -> Self {
-        let inode = std::fs::symlink_metadata(&path).ok().map(|found| found.ino());
-        Socket { listener, path, inode }
-    }
-
-    /// Removes the socket's file, unless somebody else's is there by now.
-    pub fn remove(&self) {
-        let found = std::fs::symlink_metadata(&self.path).ok().map(|found| found.ino());
-        if found.is_some() && found == self.inode {
-            let _ = std::fs::remove_file(&self.path);
-        }
-    }
-}
-
-pub struct Server {
-    socket: Socket,
+pub struct Server<'a> {
+    socket: &'a Socket,
     program: Program,
+    signals: File,
     connections: Vec<Connection>,
     released: bool,
 }
 
-impl Server {
-    pub fn new(socket: Socket, program: Program) -> Self {
-        Server { socket, program, connections: Vec::new(), released: false }
+impl<'a> Server<'a> {
+    pub fn new(socket: &'a Socket, program: Program, signals: File) -> Self {
+        Server {
+            socket,
+            program,
+            signals,
+            connections: Vec::new(),
+            released: false,
+        }
     }
 
-    /// Serves until released.
+    /// Serves until released; the callers who are left lose their connections only after the socket has gone.
     pub fn run(mut self) -> io::Result<()> {
-        let mut signals = sys::signal_descriptor()?;
-        self.program.reap(); // it may have ended before signals were watched
         while !self.released {
-            let events = self.sleep(signals.as_raw_fd())?;
-            if happened(&events, signals.as_raw_fd()) {
-                self.take_signals(&mut signals);
+            let events = self.sleep()?;
+            if happened(&events, self.signals.as_raw_fd()) != 0 {
+                self.take_signals();
             }
-            self.program.read_outputs();
-            if happened(&events, self.socket.listener.as_raw_fd()) {
+            self.program.read_outputs(|fd| happened(&events, fd) != 0);
+            self.program.settle();
+            self.serve(&events);
+            if happened(&events, self.socket.as_raw_fd()) != 0 {
                 self.accept();
             }
-            self.serve(&events);
         }
         self.socket.remove();
         Ok(())
     }
 
-    fn sleep(&self, signals: RawFd) -> io::Result<Vec<libc::pollfd>> {
-        let entry = |fd: RawFd, events: i16| libc::pollfd { fd, events, revents: 0 };
-        let mut entries = vec![entry(signals, libc::POLLIN), entry(self.socket.listener.as_raw_fd(), libc::POLLIN)];
-        for output in [&self.program.output, &self.program.errors].into_iter().flatten() {
-            entries.push(entry(output.as_raw_fd(), libc::POLLIN));
+    fn sleep(&self) -> io::Result<Vec<libc::pollfd>> {
+        let entry = |fd: RawFd, events: i16| libc::pollfd {
+            fd,
+            events,
+            revents: 0,
+        };
+        let mut entries = vec![
+            entry(self.signals.as_raw_fd(), libc::POLLIN),
+            entry(self.socket.as_raw_fd(), libc::POLLIN),
+        ];
+        entries.extend(
+            self.program
+                .output_descriptors()
+                .map(|fd| entry(fd, libc::POLLIN)),
+        );
+        if self.connections.iter().any(Connection::has_input) {
+            entries.extend(
+                self.program
+                    .input_descriptor()
+                    .map(|fd| entry(fd, libc::POLLOUT)),
+            );
         }
-        if let Some(input) = &self.program.input
-            && self.connections.iter().any(Connection::has_input)
-        {
-            entries.push(entry(input.as_raw_fd(), libc::POLLOUT));
-        }
-        for connection in &self.connections {
-            let read = if connection.has_room() { libc::POLLIN } else { 0 };
-            let write = if connection.wants_to_write(&self.program) { libc::POLLOUT } else { 0 };
-            entries.push(entry(connection.stream.as_raw_fd(), read | write));
-        }
+        entries.extend(
+            self.connections
+                .iter()
+                .map(|connection| entry(connection.fd(), connection.events(&self.program))),
+        );
         sys::poll(&mut entries, self.timeout_ms())?;
         Ok(entries)
     }
 
     /// Until the nearest deadline; -1 where there is none.
     fn timeout_ms(&self) -> i32 {
-        let deadlines = self.connections.iter().filter_map(Connection::deadline).chain(self.program.drain_deadline());
+        let deadlines = self
+            .connections
+            .iter()
+            .filter_map(Connection::deadline)
+            .chain(self.program.drain_deadline());
         deadlines.min().map_or(-1, |at| {
             let left = at.saturating_duration_since(Instant::now()).as_millis();
             i32::try_from(left + 1).unwrap_or(i32::MAX)
         })
     }
 
-    fn take_signals(&mut self, signals: &mut File) {
+    fn take_signals(&mut self) {
         let mut record = [0_u8; sys::SIGNAL_RECORD_BYTES];
-        while let Ok(sys::SIGNAL_RECORD_BYTES) = signals.read(&mut record) {
-            let signal = i32::from_ne_bytes([record[0], record[1], record[2], record[3]]);
-            if signal == libc::SIGCHLD {
-                self.program.reap();
-            } else {
-                self.program.signal(signal);
-            }
-        }
-    }
-
-    fn accept(&mut self) {
-        while let Ok((stream, _)) = self.socket.listener.accept() {
-            // one too many is dropped, which closes it
-            if self.connections.len() < MOST_CONNECTIONS && stream.set_nonblocking(true).is_ok() {
-                self.connections.push(Connection::new(stream));
+        while let Ok(sys::SIGNAL_RECORD_BYTES) = self.signals.read(&mut record) {
+            match i32::from_ne_bytes([record[0], record[1], record[2], record[3]]) {
+                libc::SIGCHLD => self.program.reap(),
+                // passed on; a program that has ended needs it no more
+                signal => drop(self.program.signal(signal)),
             }
         }
     }
 
     fn serve(&mut self, events: &[libc::pollfd]) {
-        let program = &mut self.program;
-        let mut released = false;
+        let (program, released) = (&mut self.program, &mut self.released);
         self.connections.retain_mut(|connection| {
-            let stays = connection.advance(program, readable(events, connection.stream.as_raw_fd()));
-            released |= connection.release_asked && !(stays && connection.wants_to_write(program));
+            let stays = connection.advance(program, happened(events, connection.fd()));
+            *released |= !stays && connection.released();
             stays
         });
-        self.released = released;
+    }
+
+    /// As many as there may be at once, so that a storm of callers cannot hold up the round.
+    fn accept(&mut self) {
+        for _ in 0..MOST_CONNECTIONS {
+            let Ok(stream) = self.socket.accept() else {
+                return;
+            };
+            // one too many is dropped, which closes it
+            if self.connections.len() < MOST_CONNECTIONS {
+                self.connections.push(Connection::new(stream));
+            }
+        }
     }
 }
 
-fn happened(events: &[libc::pollfd], fd: RawFd) -> bool {
-    events.iter().any(|entry| entry.fd == fd && entry.revents != 0)
-}
-
-/// Whether there are bytes to read, or the caller has gone.
-fn readable(events: &[libc::pollfd], fd: RawFd) -> bool {
-    let wanted = libc::POLLIN | libc::POLLHUP | libc::POLLERR;
-    events.iter().any(|entry| entry.fd == fd && entry.revents & wanted != 0)
+/// What `poll` has found at a descriptor, 0 where it found nothing.
+fn happened(events: &[libc::pollfd], fd: RawFd) -> i16 {
+    events
+        .iter()
+        .find(|entry| entry.fd == fd)
+        .map_or(0, |entry| entry.revents)
 }

@@ -10,20 +10,19 @@ use std::process::Command;
 pub fn detach() {
     // SAFETY: plain system calls; descriptors above 2 belong to nobody in this process yet.
     unsafe {
-        libc::setsid(); // fails only where this process leads a session already
+        libc::setsid(); // fails only where this process leads a group already, as a job of an interactive shell
         libc::signal(libc::SIGHUP, libc::SIG_IGN);
         libc::signal(libc::SIGPIPE, libc::SIG_IGN);
+        libc::signal(libc::SIGCHLD, libc::SIG_DFL); // ignored by a careless parent, it would reap behind our back
         libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, 0_u32);
     }
 }
 
 /// Points 0, 1 and 2 at `/dev/null`, so that whoever started the keeper sees the end of its pipes.
-pub fn leave_standard_streams() {
-    if let Ok(null) = File::options().read(true).write(true).open("/dev/null") {
-        for fd in 0..=2 {
-            // SAFETY: both descriptors are open.
-            unsafe { libc::dup2(null.as_raw_fd(), fd) };
-        }
+pub fn leave_standard_streams(null: &File) {
+    for fd in 0..=2 {
+        // SAFETY: both descriptors are open.
+        unsafe { libc::dup2(null.as_raw_fd(), fd) };
     }
 }
 
@@ -78,7 +77,11 @@ pub const SIGNAL_RECORD_BYTES: usize = 128;
 
 pub fn send_signal(pid: u32, signal: i32) -> io::Result<()> {
     // SAFETY: plain system call; the pid is that of an unreaped child, so it cannot be anybody else's.
-    if unsafe { libc::kill(pid as libc::pid_t, signal) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if unsafe { libc::kill(pid as libc::pid_t, signal) } == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 pub fn set_nonblocking(fd: RawFd) -> io::Result<()> {
@@ -95,10 +98,20 @@ pub fn set_nonblocking(fd: RawFd) -> io::Result<()> {
 /// Waits for events, at most `timeout_ms` (-1: as long as it takes).
 pub fn poll(entries: &mut [libc::pollfd], timeout_ms: i32) -> io::Result<()> {
     // SAFETY: the slice is valid for its length.
-    let count = unsafe { libc::poll(entries.as_mut_ptr(), entries.len() as libc::nfds_t, timeout_ms) };
+    let count = unsafe {
+        libc::poll(
+            entries.as_mut_ptr(),
+            entries.len() as libc::nfds_t,
+            timeout_ms,
+        )
+    };
     if count >= 0 {
         return Ok(());
     }
     let error = io::Error::last_os_error();
-    if error.kind() == io::ErrorKind::Interrupted { Ok(()) } else { Err(error) }
+    if error.kind() == io::ErrorKind::Interrupted {
+        Ok(())
+    } else {
+        Err(error)
+    }
 }
