@@ -1,0 +1,30 @@
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/**
+ * What `npm test` has set up: a directory on btrfs of the suite's own, with a kernel and a root disk in it.
+ * Everything a test makes lies under it, and goes with it.
+ */
+export interface TestEnvironment {
+  /** directory on btrfs, writable by whoever runs the tests */
+  root: string;
+  /** holds `vmlinux` and `modules/` */
+  kernelDirectory: string;
+  /** ext4 file with a minimal Debian; on the same file system, so that copies cost nothing */
+  rootfsImage: string;
+}
+
+export function testEnvironment(): TestEnvironment {
+  const root = process.env["WORKFORT_TEST_ROOT"];
+  const kernelDirectory = process.env["WORKFORT_TEST_KERNEL"];
+  if (root === undefined || kernelDirectory === undefined) {
+    throw new Error("these tests need what npm test sets up; run one file by: npm test -- packages/…/some.test.ts");
+  }
+  return { root, kernelDirectory, rootfsImage: join(root, "debian.ext4") };
+}
+
+/** directory of the checkout */
+export const checkout = fileURLToPath(new URL("../../..", import.meta.url)).replace(/\/$/, "");
+
+/** the Node that runs the tests */
+export const node = process.execPath;

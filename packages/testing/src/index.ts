@@ -1,0 +1,3 @@
+export * from "./daemon.ts";
+export * from "./environment.ts";
+export * from "./eventually.ts";

@@ -1,0 +1,169 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { promises as fs, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { locate } from "@workfort/contract/locations";
+import { prepareAssets } from "@workfort/host/assets/prepare.ts";
+import { runTool } from "@workfort/host/process/run.ts";
+
+/**
+ * `npm test [-- file…]`: gives the suite a btrfs of its own in a loop file, runs every kind of test in it, and takes it
+ * away again. Ends with a line `N passed, N failed`.
+ */
+const storeBytes = 24 * 1024 ** 3; // sparse
+/** a uid nobody has, for the tests that must work without any privilege */
+const strangerUid = 64_321;
+const full = process.argv.includes("--full");
+const named = process.argv.slice(2).filter((word) => !word.startsWith("--"));
+
+const directory = await fs.mkdtemp(join(tmpdir(), "workfort-test-"));
+const store = join(directory, "store");
+let passed = 0;
+let failed = 0;
+const stopped = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stopped.abort());
+
+try {
+  const assets = await prepareAssets(locate(process.env, process.getuid?.() ?? 0).cacheDirectory, {
+    signal: stopped.signal,
+    onProgress: (text) => console.log(`  ${text}`),
+  });
+  const env = await makeStore(assets);
+  if (named.length > 0) {
+    await runNode("named files", named, env);
+  } else {
+    await runNode(
+      "units",
+      await find("packages/{contract,core,client,nexusctl,nexusd}/test/unit/**/*.test.ts", "test/unit/**/*.test.ts"),
+      env,
+      ["--test-isolation=none"],
+    );
+    await runCargo();
+    await runNode("machine", await find("packages/host/test/**/*.test.ts"), env);
+    await runNode(
+      "whole",
+      await find("packages/{client,nexusctl,nexusd}/test/whole/**/*.test.ts", "test/whole/**/*.test.ts"),
+      env,
+    );
+    await runNode(
+      "without privilege",
+      await find("packages/*/test/**/*.unprivileged.test.ts", "test/**/*.unprivileged.test.ts"),
+      env,
+      [],
+      strangerUid,
+    );
+    if (full) await runNode("full", await find("test/full/**/*.test.ts"), env);
+  }
+} finally {
+  await removeStore();
+}
+console.log(`${passed} passed, ${failed} failed`);
+process.exitCode = failed > 0 || passed === 0 || stopped.signal.aborted ? 1 : 0;
+
+async function makeStore(assets: { kernelDirectory: string; rootfsImage: string }): Promise<Record<string, string>> {
+  const file = join(directory, "store.btrfs");
+  await fs.mkdir(store);
+  await fs.writeFile(file, "");
+  await fs.truncate(file, storeBytes);
+  await runTool(["mkfs.btrfs", "--quiet", file]);
+  await runTool(["mount", "-o", "loop,noatime,discard", file, store]);
+  await fs.chmod(directory, 0o755);
+  await fs.chmod(store, 0o1777);
+  const kernel = join(store, `kernel-${basename(assets.kernelDirectory)}`);
+  await runTool(["cp", "--recursive", "--sparse=always", assets.kernelDirectory, kernel]);
+  await runTool(["cp", "--sparse=always", assets.rootfsImage, join(store, "debian.ext4")]);
+  await runTool(["chmod", "-R", "a+rX", kernel, join(store, "debian.ext4")]);
+  await fs.chmod(kernel, 0o1777); // whoever runs tests keeps an initramfs there
+  return { WORKFORT_TEST_ROOT: store, WORKFORT_TEST_KERNEL: kernel };
+}
+
+async function removeStore(): Promise<void> {
+  await runTool(["umount", store], { okCodes: [0, 32] });
+  await fs.rm(directory, { recursive: true, force: true });
+}
+
+async function find(...patterns: string[]): Promise<string[]> {
+  const found: string[] = [];
+  for await (const path of fs.glob(patterns)) found.push(path);
+  return found.filter((path) => !path.includes("node_modules")).toSorted();
+}
+
+async function runNode(
+  title: string,
+  files: string[],
+  env: Record<string, string>,
+  options: string[] = [],
+  uid?: number,
+): Promise<void> {
+  const chosen =
+    uid === undefined && named.length === 0 ? files.filter((path) => !path.endsWith(".unprivileged.test.ts")) : files;
+  if (chosen.length === 0 || stopped.signal.aborted) return;
+  const begun = performance.now();
+  console.log(`\n── ${title} (${chosen.length} files)`);
+  const report = join(directory, `report-${title.replaceAll(" ", "-")}`);
+  await fs.writeFile(report, "");
+  await fs.chmod(report, 0o666);
+  const child = spawn(
+    process.execPath,
+    [
+      "--test",
+      "--test-concurrency=2",
+      "--test-reporter=dot",
+      "--test-reporter-destination=stdout",
+      "--test-reporter=tap",
+      `--test-reporter-destination=${report}`,
+      ...options,
+      ...chosen,
+    ],
+    {
+      stdio: ["ignore", "inherit", "inherit"],
+      env: { ...process.env, ...env, ...(uid === undefined ? {} : { HOME: "/nonexistent" }) },
+      ...(uid === undefined ? {} : { uid, gid: uid }),
+    },
+  );
+  stopped.signal.addEventListener("abort", () => child.kill("SIGTERM"));
+  const [code] = (await once(child, "exit")) as [number | null];
+  const tap = readFileSync(report, "utf8");
+  const count = (what: string): number => Number(new RegExp(`^# ${what} (\\d+)$`, "m").exec(tap)?.[1] ?? 0);
+  passed += count("pass");
+  failed += count("fail") + count("cancelled");
+  if (code !== 0 && count("fail") + count("cancelled") === 0) failed += 1; // it broke outside of any test
+  if (code !== 0) console.log(failures(tap));
+  console.log(
+    `   ${count("pass")} passed, ${count("fail")} failed in ${((performance.now() - begun) / 1000).toFixed(1)} s`,
+  );
+}
+
+/** the parts of a TAP report that say what failed */
+function failures(tap: string): string {
+  const lines = tap.split("\n");
+  return lines
+    .flatMap((line, index) =>
+      /^\s*not ok /.test(line)
+        ? lines
+            .slice(index, index + 40)
+            .slice(0, 1 + lines.slice(index + 1, index + 40).findIndex((next) => /^\s*\.\.\.$/.test(next)) + 1)
+        : [],
+    )
+    .join("\n");
+}
+
+async function runCargo(): Promise<void> {
+  console.log("\n── native programs");
+  const child = spawn("cargo", ["test", "--quiet", "--workspace"], {
+    cwd: "native",
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  let output = "";
+  child.stdout.on("data", (chunk: Buffer) => {
+    output += chunk.toString("utf8");
+    process.stdout.write(chunk);
+  });
+  const [code] = (await once(child, "close")) as [number | null];
+  for (const [, ok = "0", bad = "0"] of output.matchAll(/(\d+) passed; (\d+) failed/g)) {
+    passed += Number(ok);
+    failed += Number(bad);
+  }
+  if (code !== 0 && !/[1-9]\d* failed/.test(output)) failed += 1;
+}
