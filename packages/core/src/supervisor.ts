@@ -313,14 +313,13 @@ export class Supervisor {
     if (boot === undefined || boot.number !== live.bootNumber || boot.readyAt !== null) return;
     const now = Date.now();
     const readyMs = now - boot.startedAt;
-    const kernelAt = Math.max(0, readyMs - agent.uptimeMs);
+    // the guest's clock starts late in the kernel's own boot, so only its distances count
+    const booting = boot.phases.at(-1);
+    const kernelAt = booting === undefined ? 0 : booting.startedAtMs + booting.durationMs;
+    const userspaceAt = Math.max(kernelAt, readyMs - (agent.uptimeMs - agent.userspaceStartMs));
     const guestPhases: BootPhase[] = [
-      { name: "kernel", startedAtMs: kernelAt, durationMs: agent.userspaceStartMs },
-      {
-        name: "agent",
-        startedAtMs: kernelAt + agent.userspaceStartMs,
-        durationMs: Math.max(0, readyMs - kernelAt - agent.userspaceStartMs),
-      },
+      { name: "kernel", startedAtMs: kernelAt, durationMs: userspaceAt - kernelAt },
+      { name: "agent", startedAtMs: userspaceAt, durationMs: readyMs - userspaceAt },
     ];
     this.#store.updateBoot(live.vm.id, live.bootNumber, { readyAt: now, phases: [...boot.phases, ...guestPhases] });
   }

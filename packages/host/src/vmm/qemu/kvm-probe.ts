@@ -83,7 +83,7 @@ async function bootOnce(binary: string, kernel: Kernel): Promise<KvmAnswer> {
     () =>
       resolve({
         usable: false,
-        reason: `/dev/kvm opens, but a kernel did not boot on it within ${bootBoundMs / 1000} s`,
+        reason: `/dev/kvm opens, but no kernel boots on it within ${bootBoundMs / 1000} s`,
       }),
     bootBoundMs,
   );
@@ -96,10 +96,10 @@ async function bootOnce(binary: string, kernel: Kernel): Promise<KvmAnswer> {
   child.stderr.on("data", collect);
   child.once("error", (error) => resolve({ usable: false, reason: `QEMU could not be run: ${error.message}` }));
   child.once("close", (code, signal) => {
-    const said = output.trim().split("\n").at(-1)?.trim().slice(0, 200) ?? "";
+    const said = signal === null ? (output.trim().split("\n").at(-1)?.trim().slice(0, 100) ?? "") : "";
     resolve({
       usable: false,
-      reason: `/dev/kvm opens, but QEMU ended with ${signal ?? `code ${code}`} before a kernel had booted on it${said === "" ? "" : `: ${said}`}`,
+      reason: `/dev/kvm opens, but no kernel boots on it (QEMU ended with ${signal ?? `code ${code}`}${said === "" ? "" : `: ${said}`})`,
     });
   });
   try {
