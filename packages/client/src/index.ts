@@ -1,0 +1,14 @@
+export { AnswerError, DaemonUnreachable, type UnreachableReason } from "./errors.ts";
+export {
+  createClient,
+  type BytesAnswer,
+  type BytesInOperation,
+  type BytesOperation,
+  type CallOptions,
+  type Client,
+  type JsonOperation,
+  type ProgressOperation,
+} from "./client.ts";
+export { newProcessId, runProcess, type ProcessToRun, type RunOptions } from "./run-process.ts";
+export type { Target } from "./transport.ts";
+export { WorkfortError } from "@workfort/contract/errors";

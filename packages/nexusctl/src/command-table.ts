@@ -1,0 +1,116 @@
+import type { AnyCommand } from "./command.ts";
+
+/** A word of the command line that stands for a command. Its file is read only when it is run or asked for help. */
+export interface Leaf {
+  readonly summary: string;
+  readonly load: () => Promise<{ default: AnyCommand }>;
+  readonly aliases?: readonly string[];
+}
+
+/** a word that more words follow */
+export interface Group {
+  readonly summary: string;
+  readonly commands: Readonly<Record<string, Leaf>>;
+  readonly aliases?: readonly string[];
+}
+
+export type Entry = Leaf | Group;
+
+/** Everything nexusctl can do; summaries of what the daemon does are the contract's. */
+export const commandTable: Readonly<Record<string, Entry>> = {
+  status: { summary: "What the daemon is, uses and holds", load: () => import("./commands/status.ts") },
+  vm: {
+    summary: "Virtual machines",
+    commands: {
+      create: { summary: "Create a VM", load: () => import("./commands/vm/create.ts") },
+      list: { summary: "List VMs", load: () => import("./commands/vm/list.ts"), aliases: ["ls"] },
+      get: { summary: "Show one VM", load: () => import("./commands/vm/get.ts") },
+      start: { summary: "Start a VM", load: () => import("./commands/vm/start.ts") },
+      stop: { summary: "Shut a VM down", load: () => import("./commands/vm/stop.ts") },
+      kill: { summary: "End a VM at once", load: () => import("./commands/vm/kill.ts") },
+      delete: {
+        summary: "Delete a VM that does not run, with its workspace",
+        load: () => import("./commands/vm/delete.ts"),
+        aliases: ["rm"],
+      },
+      exec: { summary: "Run a command in a VM", load: () => import("./commands/vm/exec.ts") },
+      logs: { summary: "Read a VM's console", load: () => import("./commands/vm/logs.ts") },
+      history: { summary: "Show a VM's states and boots", load: () => import("./commands/vm/history.ts") },
+    },
+  },
+  image: {
+    summary: "Master images, which workspaces are made from",
+    commands: {
+      import: {
+        summary: "Import a directory or an ext4 file as a master image",
+        load: () => import("./commands/image/import.ts"),
+      },
+      list: { summary: "List master images", load: () => import("./commands/image/list.ts"), aliases: ["ls"] },
+      get: { summary: "Show one master image", load: () => import("./commands/image/get.ts") },
+      delete: {
+        summary: "Delete a master image that no workspace uses",
+        load: () => import("./commands/image/delete.ts"),
+        aliases: ["rm"],
+      },
+    },
+  },
+  workspace: {
+    summary: "Workspaces, the copy-on-write disks of VMs",
+    aliases: ["ws"],
+    commands: {
+      create: {
+        summary: "Create a workspace from a master image",
+        load: () => import("./commands/workspace/create.ts"),
+      },
+      list: { summary: "List workspaces", load: () => import("./commands/workspace/list.ts"), aliases: ["ls"] },
+      get: {
+        summary: "Show one workspace and what it holds on disk",
+        load: () => import("./commands/workspace/get.ts"),
+      },
+      delete: {
+        summary: "Delete a workspace that no VM uses",
+        load: () => import("./commands/workspace/delete.ts"),
+        aliases: ["rm"],
+      },
+    },
+  },
+  storage: {
+    summary: "Where the disks live",
+    commands: {
+      status: {
+        summary: "Show where the disks live and what is free",
+        load: () => import("./commands/storage/status.ts"),
+      },
+      init: { summary: "Make and mount a btrfs for the disks", load: () => import("./commands/storage/init.ts") },
+    },
+  },
+  doctor: { summary: "Check this machine, and say what mends it", load: () => import("./commands/doctor.ts") },
+  version: { summary: "Versions of nexusctl and of the daemon", load: () => import("./commands/version.ts") },
+};
+
+export function isGroup(entry: Entry): entry is Group {
+  return "commands" in entry;
+}
+
+/** How far words lead into the table. */
+export interface Walk {
+  /** the words in their full spelling, for example `vm`, `start` */
+  readonly path: readonly string[];
+  readonly entry: Entry | null;
+  /** words after those */
+  readonly rest: readonly string[];
+}
+
+export function walk(words: readonly string[]): Walk {
+  const first = find(commandTable, words[0]);
+  if (first === null) return { path: [], entry: null, rest: words };
+  const [name, entry] = first;
+  if (!isGroup(entry)) return { path: [name], entry, rest: words.slice(1) };
+  const second = find(entry.commands, words[1]);
+  if (second === null) return { path: [name], entry, rest: words.slice(1) };
+  return { path: [name, second[0]], entry: second[1], rest: words.slice(2) };
+}
+
+function find<T extends Entry>(table: Readonly<Record<string, T>>, word: string | undefined): [string, T] | null {
+  return Object.entries(table).find(([name, { aliases }]) => name === word || aliases?.includes(word ?? "")) ?? null;
+}

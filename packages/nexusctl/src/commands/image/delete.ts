@@ -1,0 +1,34 @@
+import type { Cli } from "../../cli.ts";
+import { defineCommand, outputAliases, outputFlags, type OutputFlags } from "../../command.ts";
+import { confirm } from "../../confirm.ts";
+import { quoted, showDeleted } from "../../deleted.ts";
+import { forEachName } from "../../each.ts";
+import { exitCodes } from "../../exit-codes.ts";
+import { doing } from "../../failures.ts";
+import { manyNames, yesAlias, yesFlag } from "../../parameters.ts";
+import { withProgress } from "../../progress.ts";
+
+interface Flags extends OutputFlags {
+  readonly yes?: boolean;
+}
+
+export default defineCommand({
+  parameters: {
+    positional: manyNames("name or id of an image"),
+    flags: { yes: yesFlag, ...outputFlags },
+    aliases: { ...outputAliases, ...yesAlias },
+  },
+  examples: [["image delete base", "asks first"]],
+  async run(cli: Cli, flags: Flags, ...names: readonly string[]) {
+    const command = ["nexusctl image delete", ...names].join(" ");
+    if (!flags.yes && !(await confirm(cli, `delete ${quoted("image", names)}`, command))) return exitCodes.failure;
+    return await forEachName(cli, flags, names, async (name) => {
+      await doing(`delete image "${name}"`, () =>
+        withProgress(cli, flags, `deleting ${name}`, () =>
+          cli.client.call("image.delete", { params: { image: name } }),
+        ),
+      );
+      showDeleted(cli, flags, name);
+    });
+  },
+});

@@ -1,0 +1,74 @@
+import type { Vm } from "@workfort/contract";
+import { printable, type Paint, type Style } from "../format/colour.ts";
+import { renderPairs, renderTable, type Cell, type Column } from "../format/table.ts";
+import { formatAge, formatMiB, formatTime } from "../format/units.ts";
+
+const stateStyles: Record<Vm["state"], Style | undefined> = {
+  created: undefined,
+  starting: "yellow",
+  running: "green",
+  paused: "yellow",
+  stopping: "yellow",
+  stopped: "dim",
+  crashed: "red",
+};
+
+const agentStyles: Record<Vm["agent"], Style | undefined> = {
+  absent: "dim",
+  connecting: "yellow",
+  ready: "green",
+  unreachable: "red",
+};
+
+export function stateCell(state: Vm["state"]): Cell {
+  return { text: state, style: stateStyles[state] };
+}
+
+export async function vmTable(vms: readonly Vm[], now: number, paint: Paint): Promise<string> {
+  const columns: Column<Vm>[] = [
+    { title: "NAME", cell: ({ name }) => name },
+    { title: "STATE", cell: ({ state }) => stateCell(state) },
+    { title: "AGENT", cell: ({ agent }) => ({ text: agent === "absent" ? "-" : agent, style: agentStyles[agent] }) },
+    { title: "VCPUS", align: "right", cell: ({ vcpuCount }) => String(vcpuCount) },
+    { title: "MEMORY", align: "right", cell: ({ memoryMiB }) => formatMiB(memoryMiB) },
+    { title: "IMAGE", cell: ({ imageName }) => imageName ?? "-" },
+    {
+      title: "UP",
+      align: "right",
+      cell: (vm) => (vm.running === null || vm.startedAt === null ? "-" : formatAge(vm.startedAt, now)),
+    },
+    { title: "AGE", align: "right", cell: ({ createdAt }) => formatAge(createdAt, now) },
+    { title: "ID", cell: ({ id }) => ({ text: id, style: "dim" }) },
+  ];
+  return await renderTable(columns, vms, paint);
+}
+
+export function vmDetail(vm: Vm, now: number, paint: Paint): string {
+  const { text, style } = stateCell(vm.state);
+  const time = (at: number | null): string | null =>
+    at === null ? null : `${formatTime(at)}  (${formatAge(at, now)} ago)`;
+  const running = vm.running;
+  return renderPairs(
+    [
+      ["Name", paint("bold", vm.name)],
+      ["Id", vm.id],
+      ["State", `${style === undefined ? text : paint(style, text)}  ${paint("dim", printable(vm.stateReason))}`],
+      ["Agent", vm.agent === "absent" ? null : paint(agentStyles[vm.agent] ?? "dim", vm.agent)],
+      ["vCPUs", String(vm.vcpuCount)],
+      ["Memory", formatMiB(vm.memoryMiB)],
+      ["Image", vm.imageName ?? "-"],
+      ["Workspace", `${vm.workspaceName}  ${paint("dim", vm.workspaceId)}`],
+      ["VMM", running === null ? vm.vmm : `${running.kind}, ${accelerator(running.accelerator)}, pid ${running.pid}`],
+      ["", running === null ? null : paint("dim", printable(running.reason))],
+      ["CID", String(vm.cid)],
+      ["Created", time(vm.createdAt)],
+      ["Started", time(vm.startedAt)],
+      ["Ended", running === null ? time(vm.endedAt) : null],
+    ],
+    paint,
+  );
+}
+
+export function accelerator(kind: "kvm" | "tcg"): string {
+  return kind === "kvm" ? "KVM" : "software emulation";
+}
