@@ -39,7 +39,10 @@ fn main() -> ExitCode {
 fn keep() -> Result<(), Failure> {
     let words: Vec<_> = std::env::args_os().skip(1).collect();
     if words == ["--counter-khz"] {
-        println!("{}", clock::counter_khz().map_or("null".into(), |khz| khz.to_string()));
+        println!(
+            "{}",
+            clock::counter_khz().map_or("null".into(), |khz| khz.to_string())
+        );
         return Ok(());
     }
     let arguments = arguments::parse(words).map_err(Failure::arguments)?;

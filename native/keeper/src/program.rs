@@ -230,7 +230,9 @@ fn read_into(pipe: &mut Option<File>, ring: &mut Ring, ready: impl Fn(RawFd) -> 
         return;
     }
     let mut buffer = [0_u8; READ_BYTES];
-    match file.read(&mut buffer) {
+    // never more than the ring holds, so that no follower who has taken all is overtaken by a single read
+    let most = READ_BYTES.min(ring.limit());
+    match file.read(&mut buffer[..most]) {
         Ok(0) => *pipe = None,
         Ok(length) => ring.push(&buffer[..length]),
         Err(error) if is_temporary(&error) => {}

@@ -20,6 +20,11 @@ impl Ring {
         }
     }
 
+    /// most bytes held
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
     pub fn push(&mut self, new: &[u8]) {
         self.end += new.len() as u64;
         let kept = &new[new.len().saturating_sub(self.limit)..];

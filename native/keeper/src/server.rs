@@ -34,7 +34,7 @@ impl<'a> Server<'a> {
         }
     }
 
-    /// Serves until released; the callers who are left lose their connections only after the socket has gone.
+    /// Serves until released; the callers of that moment lose their connections only after the socket has gone.
     pub fn run(mut self) -> io::Result<()> {
         while !self.released {
             let events = self.sleep()?;
@@ -112,7 +112,8 @@ impl<'a> Server<'a> {
         self.connections.retain_mut(|connection| {
             let stays = connection.advance(program, happened(events, connection.fd()));
             *released |= !stays && connection.released();
-            stays
+            // whoever released it sees the connection close only when the socket has gone
+            stays || connection.released()
         });
     }
 

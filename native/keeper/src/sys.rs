@@ -31,7 +31,7 @@ pub fn set_umask(mask: u32) -> u32 {
     unsafe { libc::umask(mask) }
 }
 
-/// The child dies with this process, has a group of its own and default signals.
+/// The child dies with this process, has a group of its own, default signals and none of them blocked.
 pub fn bind_to_parent(command: &mut Command) {
     let parent = std::process::id() as libc::pid_t;
     // SAFETY: only async-signal-safe calls between fork and exec.
@@ -41,6 +41,9 @@ pub fn bind_to_parent(command: &mut Command) {
             for signal in 1..=64 {
                 libc::signal(signal, libc::SIG_DFL); // KILL, STOP and libc's own two refuse, as they should
             }
+            let mut none = std::mem::zeroed();
+            libc::sigemptyset(&mut none);
+            libc::sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut());
             if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 {
                 return Err(io::Error::last_os_error());
             }

@@ -1,103 +1,39 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { connect, type Socket } from "node:net";
-import { constants } from "node:os";
-import * as z from "zod";
-import { KeeperError, readAnswer, type ReadAnswer } from "./keeper-answer.ts";
-
-export { KeeperError } from "./keeper-answer.ts";
-
 /** The daemon's side of codex/reference/keeper-protocol.md. Each call opens its own connection. */
 
-/** a keeper answers at once; a busy host may take longer, ms */
-const answerBoundMs = 5_000;
-/** for a VMM to be executed, ms */
-const startBoundMs = 10_000;
+import { constants } from "node:os";
+import { setTimeout } from "node:timers/promises";
+import * as z from "zod";
+import { ConnectionLost, KeeperError, readAnswer, type ReadAnswer } from "./keeper-answer.ts";
+import { openConnection, type ConnectionOptions, type KeeperConnection } from "./keeper-connection.ts";
+import { Offset, Status, type VmmEnded, type VmmStatus } from "./keeper-status.ts";
 
-export interface KeeperStart {
-  /** path of the keeper program */
-  program: string;
-  socketPath: string;
-  consoleBytes: number;
-  /** the VMM and its arguments */
-  argv: readonly string[];
-}
+export { KeeperError, type KeeperErrorCode } from "./keeper-answer.ts";
+export type { VmmEnded, VmmStatus } from "./keeper-status.ts";
+export { startKeeper, type KeeperStart, type KeeperStarted } from "./keeper-start.ts";
 
-export interface KeeperStarted {
-  keeperPid: number;
-  vmmPid: number;
-  /** field 22 of `/proc/<pid>/stat`, clock ticks since boot */
-  vmmStartTime: number;
-}
+/** for a one-line answer, ms; a keeper answers at once unless the host is stuck */
+const answerBoundMs = 2_000;
+/** for an answer with the bytes of a ring, ms; 16 MiB on a busy host */
+const bytesBoundMs = 10_000;
+/** for input to be taken, ms; the keeper itself gives the VMM 2 s */
+const inputBoundMs = 4_000;
+/** how often a keeper whose connection broke is asked whether it lives, and the pause after each, ms */
+const lossProbes = 5;
+const lossProbeMs = 20;
+/** most bytes of one `input` request */
+const inputBytes = 4096;
+/** bytes of the largest ring */
+const largestRing = 16 * 1024 * 1024;
 
-const Started = z.object({ keeper: z.literal(1), keeperPid: z.int(), vmmPid: z.int(), vmmStartTime: z.int() });
-
-const Status = z.discriminatedUnion("state", [
-  z.object({
-    state: z.literal("running"),
-    vmmPid: z.int(),
-    vmmStartTime: z.int(),
-    startedAt: z.int(),
-    consoleEnd: z.int(),
-  }),
-  z.object({
-    state: z.literal("ended"),
-    exitCode: z.int().nullable(),
-    signal: z.int().nullable(),
-    startedAt: z.int(),
-    endedAt: z.int(),
-    consoleEnd: z.int(),
-    errorEnd: z.int(),
-  }),
-]);
-
-export type VmmProcessStatus =
-  | { state: "running"; vmmPid: number; vmmStartTime: number; consoleEnd: number }
-  | { state: "ended"; exitCode: number | null; signal: string | null; endedAt: number; consoleEnd: number };
-
-const Piece = z.object({
-  start: z.int().nonnegative(),
-  offset: z.int().nonnegative(),
-  length: z
-    .int()
-    .nonnegative()
-    .max(16 * 1024 * 1024),
-});
+const Piece = z.object({ start: Offset, offset: Offset, length: Offset.max(largestRing) });
 const Empty = z.object({});
-
-/** Starts a keeper in a session of its own; resolves when the VMM has been executed. */
-export async function startKeeper(start: KeeperStart): Promise<KeeperStarted> {
-  const child = spawn(
-    start.program,
-    ["--socket", start.socketPath, "--console-bytes", String(start.consoleBytes), "--", ...start.argv],
-    {
-      detached: true,
-      stdio: ["ignore", "pipe", "pipe"],
-      cwd: "/",
-    },
-  );
-  let output = "";
-  let errors = "";
-  child.stdout.on("data", (chunk: Buffer) => (output += chunk.toString("utf8")));
-  child.stderr.on("data", (chunk: Buffer) => (errors = (errors + chunk.toString("utf8")).slice(-4096)));
-  const late = setTimeout(() => child.kill("SIGKILL"), startBoundMs);
-  try {
-    // the keeper closes its streams once the VMM is executed; if that failed it exits, which closes them too
-    await once(child.stdout, "close");
-  } catch (error) {
-    throw new KeeperError("unreachable", `the keeper ${start.program} could not be run: ${(error as Error).message}`, {
-      cause: error,
-    });
-  } finally {
-    clearTimeout(late);
-    child.unref();
-  }
-  const line = output.split("\n")[0] ?? "";
-  const parsed = line === "" ? null : Started.safeParse(JSON.parse(line));
-  if (parsed?.success)
-    return { keeperPid: parsed.data.keeperPid, vmmPid: parsed.data.vmmPid, vmmStartTime: parsed.data.vmmStartTime };
-  const [code] = child.exitCode === null ? ((await once(child, "exit")) as [number | null]) : [child.exitCode];
-  throw new KeeperError("unreachable", errors.trim() === "" ? `the keeper ended with code ${code}` : errors.trim());
+/** what the console's ring holds from an offset on */
+export interface ConsolePiece {
+  /** offset of the oldest byte still held */
+  start: number;
+  /** offset of the first of `bytes` */
+  offset: number;
+  bytes: Buffer;
 }
 
 export class Keeper {
@@ -107,114 +43,131 @@ export class Keeper {
     this.#socketPath = socketPath;
   }
 
-  async status(): Promise<VmmProcessStatus> {
-    return presentStatus(await this.#ask("status", async (read) => await read.line(Status)));
+  /** Whether the VMM runs, or how it ended. */
+  async status(): Promise<VmmStatus> {
+    return await this.#ask("status", async (read) => await read.line(Status));
   }
 
-  /** Resolves when the VMM has ended; rejects if the keeper goes away first, or with the signal's reason. */
-  async waitForEnd(signal?: AbortSignal): Promise<VmmProcessStatus & { state: "ended" }> {
-    return await this.#ask(
-      "wait",
-      async (read) => {
-        for (;;) {
-          const status = presentStatus(await read.line(Status));
-          if (status.state === "ended") return status;
-        }
-      },
-      { boundMs: null, signal },
-    );
+  /** Resolves when the VMM has ended; rejects with `unreachable` if the keeper goes away first, or with the signal's reason. */
+  async waitForEnd(signal?: AbortSignal): Promise<VmmEnded> {
+    const receive = async (read: ReadAnswer): Promise<VmmEnded> => {
+      const now = await read.line(Status);
+      if (now.state === "ended") return now;
+      const then = await read.line(Status);
+      if (then.state === "ended") return then;
+      throw new KeeperError("protocol", `the keeper at ${this.#socketPath} told of an end that was none`);
+    };
+    try {
+      return await this.#ask("wait", receive, { boundMs: null, signal });
+    } catch (error) {
+      throw error instanceof ConnectionLost ? await this.#explainLoss(error) : error;
+    }
   }
 
-  /** The keeper is the VMM's parent, so the signal can reach nobody else. */
+  /** Sends the VMM a signal, which can reach nobody else; fails with `ended` after its end. */
   async signal(name: NodeJS.Signals): Promise<void> {
     await this.#ask(`signal ${constants.signals[name]}`, async (read) => await read.line(Empty));
   }
 
-  /** what the console ring holds from the offset on */
-  async console(fromOffset: number): Promise<{ offset: number; bytes: Buffer }> {
-    return await this.#ask(`console ${fromOffset}`, async (read) => {
-      const piece = await read.line(Piece);
-      return { offset: piece.offset, bytes: await read.bytes(piece.length) };
-    });
+  /** What the console's ring holds from the offset on. */
+  async console(fromOffset: number): Promise<ConsolePiece> {
+    const receive = async (read: ReadAnswer): Promise<ConsolePiece> => {
+      const { start, offset, length } = await read.line(Piece);
+      return { start, offset, bytes: await read.bytes(length) };
+    };
+    return await this.#ask(`console ${fromOffset}`, receive, { boundMs: bytesBoundMs });
   }
 
-  /** The console from the offset on, as it comes, until the VMM has ended. */
-  async *followConsole(fromOffset: number, signal: AbortSignal): AsyncGenerator<Buffer> {
-    const socket = await this.#connect(signal);
+  /** The console from the offset on, as it comes, until the VMM has ended; fails with `protocol` if it is read too slowly. */
+  async *followConsole(fromOffset: number, signal?: AbortSignal): AsyncGenerator<Buffer> {
+    const connection = await this.#open(`follow ${fromOffset}`, { boundMs: null, signal });
+    let offset: number;
     try {
-      socket.write(`follow ${fromOffset}\n`);
-      const read = readAnswer(socket, this.#socketPath);
-      const piece = await read.line(Piece);
-      yield await read.bytes(piece.length);
-      yield* read.rest();
+      const read = readAnswer(connection.socket, this.#socketPath);
+      ({ offset } = await read.line(Piece));
+      for await (const bytes of read.rest()) {
+        offset += bytes.length;
+        yield bytes;
+      }
+    } catch (error) {
+      throw connection.explain(error);
     } finally {
-      socket.destroy();
+      connection.close();
+    }
+    await this.#checkWhole(offset);
+  }
+
+  /** The end of the VMM's stderr. */
+  async errorOutput(): Promise<string> {
+    const receive = async (read: ReadAnswer): Promise<string> => {
+      const { length } = await read.line(Piece);
+      return (await read.bytes(length)).toString("utf8");
+    };
+    return await this.#ask("error-output", receive, { boundMs: bytesBoundMs });
+  }
+
+  /** Writes to the VMM's stdin; fails with `full` if the VMM does not take it, after at most 4096 bytes that it took. */
+  async input(bytes: Uint8Array): Promise<void> {
+    for (let at = 0; at < bytes.length; at += inputBytes) {
+      const body = bytes.subarray(at, at + inputBytes);
+      await this.#ask(`input ${body.length}`, async (read) => await read.line(Empty), { boundMs: inputBoundMs, body });
     }
   }
 
-  /** the end of the VMM's stderr */
-  async errorOutput(): Promise<string> {
-    return await this.#ask("error-output", async (read) =>
-      (await read.bytes((await read.line(Piece)).length)).toString("utf8"),
-    );
-  }
-
-  /** Makes an ended VMM's keeper go; fails with `running` otherwise. A keeper that is gone already is fine. */
+  /** Makes an ended VMM's keeper go, and its socket with it; fails with `running` otherwise. One that is gone already is fine. */
   async release(): Promise<void> {
+    const receive = async (read: ReadAnswer): Promise<void> => {
+      await read.line(Empty);
+      for await (const _ of read.rest()); // the connection closes when the socket's file has gone
+    };
     try {
-      await this.#ask("release", async (read) => await read.line(Empty));
+      await this.#ask("release", receive);
     } catch (error) {
       if (!(error instanceof KeeperError) || error.code !== "unreachable") throw error;
     }
   }
 
+  /** `unreachable` if the keeper has gone, else the error itself; one that is dying still accepts for a moment. */
+  async #explainLoss(error: ConnectionLost): Promise<unknown> {
+    for (let probe = 0; probe < lossProbes; probe += 1) {
+      try {
+        await this.status();
+        return error;
+      } catch (found) {
+        if (!(found instanceof ConnectionLost)) return found;
+      }
+      await setTimeout(lossProbeMs);
+    }
+    return error;
+  }
+
+  /** A follower's connection closes at the end, but also when it lags; a released keeper had told everything. */
+  async #checkWhole(offset: number): Promise<void> {
+    const status = await this.status().catch((error: unknown) => {
+      if (error instanceof KeeperError && error.code === "unreachable") return null;
+      throw error;
+    });
+    if (status === null || (status.state === "ended" && offset >= status.consoleEnd)) return;
+    const lost = `the console of the keeper at ${this.#socketPath} was read too slowly and has gone on from ${offset} to ${status.consoleEnd}`;
+    throw new KeeperError("protocol", `${lost}; follow it again from there`);
+  }
+
   async #ask<T>(
     request: string,
     receive: (read: ReadAnswer) => Promise<T>,
-    bounds: { boundMs?: number | null; signal?: AbortSignal | undefined } = {},
+    options: Partial<ConnectionOptions> = {},
   ): Promise<T> {
-    const { boundMs = answerBoundMs, signal } = bounds;
-    const socket = await this.#connect(signal);
-    const abort = (): void =>
-      void socket.destroy(signal?.reason instanceof Error ? signal.reason : new Error("given up"));
-    signal?.addEventListener("abort", abort, { once: true });
-    const late =
-      boundMs === null ? null : setTimeout(() => socket.destroy(new Error(`no answer within ${boundMs} ms`)), boundMs);
+    const connection = await this.#open(request, options);
     try {
-      socket.write(`${request}\n`);
-      return await receive(readAnswer(socket, this.#socketPath));
-    } finally {
-      if (late !== null) clearTimeout(late);
-      signal?.removeEventListener("abort", abort);
-      socket.destroy();
-    }
-  }
-
-  async #connect(signal: AbortSignal | undefined): Promise<Socket> {
-    signal?.throwIfAborted();
-    const socket = connect(this.#socketPath);
-    try {
-      await once(socket, "connect");
+      return await receive(readAnswer(connection.socket, this.#socketPath));
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      socket.destroy();
-      throw new KeeperError(
-        code === "ENOENT" || code === "ECONNREFUSED" ? "unreachable" : "protocol",
-        `no keeper answers at ${this.#socketPath} (${code})`,
-        { cause: error },
-      );
+      throw connection.explain(error);
+    } finally {
+      connection.close();
     }
-    socket.on("error", () => {}); // the reader tells of it
-    return socket;
   }
-}
 
-function presentStatus(status: z.infer<typeof Status>): VmmProcessStatus {
-  return status.state === "running"
-    ? status
-    : { ...status, signal: status.signal === null ? null : signalName(status.signal) };
-}
-
-function signalName(number: number): string {
-  return Object.entries(constants.signals).find(([, value]) => value === number)?.[0] ?? `signal ${number}`;
+  async #open(request: string, options: Partial<ConnectionOptions>): Promise<KeeperConnection> {
+    return await openConnection(this.#socketPath, request, { boundMs: answerBoundMs, ...options });
+  }
 }

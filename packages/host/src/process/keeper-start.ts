@@ -1,0 +1,114 @@
+import { spawn } from "node:child_process";
+import { resolve as absolute } from "node:path";
+import * as z from "zod";
+import { KeeperError } from "./keeper-answer.ts";
+
+/** for a VMM to be executed, ms; only a program on a dead disk takes that long */
+const startBoundMs = 10_000;
+/** of what a keeper says while it starts, characters; it says one line */
+const keptCharacters = 4096;
+
+export interface KeeperStart {
+  /** path of the keeper program */
+  program: string;
+  socketPath: string;
+  /** size of the console's ring, bytes, 4 KiB to 16 MiB */
+  consoleBytes: number;
+  /** working directory of the VMM, `/` if absent */
+  cwd?: string;
+  /** whole environment of keeper and VMM, this process's own if absent */
+  env?: Record<string, string>;
+  /** the VMM and its arguments */
+  argv: readonly string[];
+}
+
+export interface KeeperStarted {
+  keeperPid: number;
+  vmmPid: number;
+  /** field 22 of `/proc/<pid>/stat`, clock ticks since boot */
+  vmmStartTime: number;
+}
+
+const Started = z.object({ keeper: z.literal(1), keeperPid: z.int(), vmmPid: z.int(), vmmStartTime: z.int() });
+
+/** Starts a keeper in a session of its own; resolves when the VMM has been executed, else rejects with the keeper's own line. */
+export async function startKeeper(start: KeeperStart): Promise<KeeperStarted> {
+  const { code, output, errors } = await runUntilDetached(start);
+  const parsed = Started.safeParse(parse(output));
+  if (parsed.success) {
+    const { keeperPid, vmmPid, vmmStartTime } = parsed.data;
+    return { keeperPid, vmmPid, vmmStartTime };
+  }
+  const line = errors.trim();
+  if (code === 0)
+    throw new KeeperError("protocol", `${start.program} is no keeper of this version: it said "${output.trim()}"`);
+  throw new KeeperError("unreachable", line === "" ? `the keeper ${start.program} ended with ${code}` : line);
+}
+
+/** What the keeper said before it left its standard streams, and its exit code where it has ended. */
+async function runUntilDetached(
+  start: KeeperStart,
+): Promise<{ code: number | string; output: string; errors: string }> {
+  const { promise, resolve, reject } = Promise.withResolvers<number | string>();
+  const child = spawn(absolute(start.program), keeperArguments(start), {
+    detached: true, // a session of its own
+    stdio: ["ignore", "pipe", "pipe"],
+    cwd: "/", // nothing that somebody may want to unmount
+    ...(start.env === undefined ? {} : { env: start.env }),
+  });
+  let [output, errors] = ["", ""];
+  child.stdout.on("data", (chunk: Buffer) => (output = (output + chunk.toString("utf8")).slice(0, keptCharacters)));
+  child.stderr.on("data", (chunk: Buffer) => (errors = (errors + chunk.toString("utf8")).slice(0, keptCharacters)));
+  child.once("error", (error) =>
+    reject(
+      new KeeperError("unreachable", `the keeper ${start.program} could not be run: ${error.message}`, {
+        cause: error,
+      }),
+    ),
+  );
+  // a failed keeper ends, and "close" tells its code; a good one leaves its streams and lives on
+  child.once("close", (code, signal) => resolve(code ?? signal ?? 0));
+  let open = 2;
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.once("close", () => {
+      open -= 1;
+      if (open === 0 && output.includes("\n")) resolve(0);
+    });
+  }
+  const late = setTimeout(() => {
+    child.kill("SIGKILL");
+    reject(
+      new KeeperError(
+        "protocol",
+        `the keeper for ${start.socketPath} has not started ${start.argv[0]} within ${startBoundMs / 1000} s and was killed`,
+      ),
+    );
+  }, startBoundMs);
+  try {
+    return { code: await promise, output, errors };
+  } finally {
+    clearTimeout(late);
+    child.unref();
+  }
+}
+
+function keeperArguments(start: KeeperStart): string[] {
+  const cwd = start.cwd === undefined ? [] : ["--cwd", absolute(start.cwd)];
+  return [
+    "--socket",
+    absolute(start.socketPath),
+    "--console-bytes",
+    String(start.consoleBytes),
+    ...cwd,
+    "--",
+    ...start.argv,
+  ];
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text.split("\n")[0] ?? "");
+  } catch {
+    return null;
+  }
+}
