@@ -1,11 +1,16 @@
 //! Who this guest is: what the host asks of it and tells it.
 
 use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::http::Failure;
 use crate::sys;
+
+const HOST_NAME_FILE: &str = "/etc/hostname";
+const HOST_NAME_IN_MEMORY: &str = "/run/hostname";
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -39,7 +44,7 @@ pub fn describe(userspace_start_ms: f64) -> AgentInfo {
         memory_total_bytes: kib_of("/proc/meminfo", "MemTotal:"),
         memory_available_bytes: kib_of("/proc/meminfo", "MemAvailable:"),
         resident_bytes: kib_of("/proc/self/status", "VmRSS:"),
-        root_read_only: line("/proc/mounts").split(' ').nth(3).is_some_and(|options| options.split(',').any(|option| option == "ro")),
+        root_read_only: sys::is_root_read_only(),
     }
 }
 
@@ -51,18 +56,41 @@ pub struct Identity {
 }
 
 pub fn apply(identity: &Identity) -> Result<(), Failure> {
-    if let Some(name) = &identity.hostname {
-        let fits = (1..=63).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-        if !fits {
-            return Err(Failure::bad_request("hostname: 1 to 63 letters, digits and -"));
-        }
-        sys::set_host_name(name).map_err(|why| Failure::internal(&format!("the host name cannot be set: {why}")))?;
+    if identity.hostname.as_deref().is_some_and(|name| !is_host_name(name)) {
+        return Err(Failure::bad_request("hostname: 1 to 63 letters, digits and -, neither first nor last a -"));
     }
-    if let Some(text) = &identity.clock_unix_ns {
-        let unix_ns: i64 = text.parse().map_err(|_| Failure::bad_request("clockUnixNs: a decimal number of nanoseconds"))?;
+    let unix_ns = identity.clock_unix_ns.as_deref().map(unix_ns).transpose()?;
+    if std::process::id() != 1 {
+        return Err(Failure::conflict("outside a VM the host name and the clock are not the agent's to set"));
+    }
+    if let Some(name) = &identity.hostname {
+        set_host_name(name).map_err(|why| Failure::internal(&format!("the host name cannot be set: {why}")))?;
+    }
+    if let Some(unix_ns) = unix_ns {
         sys::set_realtime_clock(unix_ns).map_err(|why| Failure::internal(&format!("the clock cannot be set: {why}")))?;
     }
     Ok(())
+}
+
+/// Names the guest, in `/etc/hostname` too, but there in memory only.
+pub fn set_host_name(name: &str) -> io::Result<()> {
+    sys::set_host_name(name)?;
+    let Ok(of_image) = fs::metadata(HOST_NAME_FILE) else { return Ok(()) }; // an image without it shall stay so
+    fs::write(HOST_NAME_IN_MEMORY, format!("{name}\n"))?;
+    let is_bound = of_image.dev() == fs::metadata(HOST_NAME_IN_MEMORY)?.dev();
+    if is_bound { Ok(()) } else { sys::mount(HOST_NAME_IN_MEMORY, HOST_NAME_FILE, "", libc::MS_BIND, "") }
+}
+
+fn is_host_name(text: &str) -> bool {
+    (1..=63).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+fn unix_ns(text: &str) -> Result<i64, Failure> {
+    let digits_only = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| digits_only).ok_or_else(|| Failure::bad_request("clockUnixNs: a decimal number of nanoseconds"))
 }
 
 /// the first line of a file
@@ -75,4 +103,27 @@ fn kib_of(path: &str, key: &str) -> u64 {
     let text = fs::read_to_string(path).unwrap_or_default();
     let value = text.lines().find_map(|line| line.strip_prefix(key)?.split_whitespace().next()?.parse::<u64>().ok());
     value.unwrap_or(0) * 1024
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_names_are_checked() {
+        for good in ["a", "dev-1", "X"] {
+            assert!(is_host_name(good), "{good}");
+        }
+        for bad in ["", "-a", "a-", "a.b", "a b", "ü", &"a".repeat(64)] {
+            assert!(!is_host_name(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn times_are_decimal_digits() {
+        assert_eq!(unix_ns("1700000000000000000").unwrap(), 1_700_000_000_000_000_000);
+        for bad in ["", "-1", "+1", "1.5", "0x10", "99999999999999999999"] {
+            assert!(unix_ns(bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -6,6 +6,8 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 mod boot;
+mod device_events;
+mod guest_file;
 mod http;
 mod identity;
 mod power;
@@ -39,7 +41,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(why) => boot::fatal(&format!("no event loop: {why}")),
     };
-    let agent = Rc::new(http::Agent::new(first_instruction_ms));
+    let agent = Rc::new(http::Agent::new(first_instruction_ms, sys::raise_file_limit()));
     tokio::task::LocalSet::new().block_on(&runtime, async move {
         tokio::task::spawn_local(process::reap(agent.processes.clone()));
         if as_init {

@@ -3,6 +3,7 @@
 
 mod arguments;
 mod mounts;
+pub mod unmount;
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -11,11 +12,11 @@ use std::time::{Duration, Instant};
 
 use arguments::Arguments;
 
-use crate::sys;
+use crate::device_events::DeviceEvents;
+use crate::{guest_file, identity, sys};
 
 /// for the root device to appear
 const ROOT_PATIENCE: Duration = Duration::from_secs(10);
-const ROOT_STEP: Duration = Duration::from_millis(2);
 const MODULES: &str = "/modules";
 
 pub fn run() {
@@ -77,21 +78,27 @@ fn load_modules() {
 fn enter_root(arguments: &Arguments) -> Result<(), String> {
     let root = Path::new(&arguments.root);
     let begun = Instant::now();
+    let events = DeviceEvents::listen().map_err(|why| format!("devices cannot be waited for: {why}"))?;
     while !root.exists() {
-        if begun.elapsed() > ROOT_PATIENCE {
+        let patience = ROOT_PATIENCE.saturating_sub(begun.elapsed());
+        if patience.is_zero() {
             return Err(format!("the root device {} has not appeared within {} s", arguments.root, ROOT_PATIENCE.as_secs()));
         }
-        std::thread::sleep(ROOT_STEP);
+        events.block(patience);
     }
     mounts::mount_root(arguments)
 }
 
 fn name_host(arguments: &Arguments) {
-    let of_image = || fs::read_to_string("/etc/hostname").ok().map(|name| name.trim().to_string());
-    let name = arguments.hostname.clone().or_else(of_image).filter(|name| !name.is_empty());
-    if let Some(name) = name
-        && let Err(why) = sys::set_host_name(&name)
-    {
+    let (name, result) = match &arguments.hostname {
+        Some(name) => (name.clone(), identity::set_host_name(name)),
+        None => {
+            let name = guest_file::read("/etc/hostname").trim().to_string();
+            let result = if name.is_empty() { Ok(()) } else { sys::set_host_name(&name) };
+            (name, result)
+        }
+    };
+    if let Err(why) = result {
         say(&format!("guest-agent: host name {name}: {why}"));
     }
 }

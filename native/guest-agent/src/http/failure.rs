@@ -3,6 +3,9 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
+/// messages may quote what the host sent, which may be long
+const MESSAGE_CHARACTERS: usize = 500;
+
 #[derive(Debug)]
 pub struct Failure {
     pub status: StatusCode,
@@ -14,7 +17,7 @@ pub struct Failure {
 
 impl Failure {
     fn new(status: StatusCode, code: &'static str, message: &str) -> Self {
-        Failure { status, code, message: message.to_string(), errno: None }
+        Failure { status, code, message: message.chars().take(MESSAGE_CHARACTERS).collect(), errno: None }
     }
 
     pub fn bad_request(message: &str) -> Self {
@@ -56,24 +59,30 @@ impl Failure {
     }
 }
 
-/// the errors that starting a program gives, execve(2) and chdir(2)
+/// what pipe(2), fork(2), setgroups(2), chdir(2) and execve(2) may give
 fn errno_name(errno: i32) -> &'static str {
     match errno {
         libc::E2BIG => "E2BIG",
         libc::EACCES => "EACCES",
         libc::EAGAIN => "EAGAIN",
+        libc::EBUSY => "EBUSY",
         libc::EINVAL => "EINVAL",
         libc::EIO => "EIO",
         libc::EISDIR => "EISDIR",
+        libc::ELIBBAD => "ELIBBAD",
         libc::ELOOP => "ELOOP",
         libc::EMFILE => "EMFILE",
         libc::ENAMETOOLONG => "ENAMETOOLONG",
         libc::ENFILE => "ENFILE",
+        libc::ENODEV => "ENODEV",
         libc::ENOENT => "ENOENT",
         libc::ENOEXEC => "ENOEXEC",
         libc::ENOMEM => "ENOMEM",
+        libc::ENOSPC => "ENOSPC",
+        libc::ENOTCONN => "ENOTCONN",
         libc::ENOTDIR => "ENOTDIR",
         libc::EPERM => "EPERM",
+        libc::ESTALE => "ESTALE",
         libc::ETXTBSY => "ETXTBSY",
         _ => "EUNKNOWN",
     }

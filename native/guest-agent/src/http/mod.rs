@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 pub use failure::Failure;
 
 use crate::process::Processes;
+use crate::sys::FileLimit;
 
 /// arguments and environment, 1 MiB each, with room for JSON's escapes
 const BODY_BYTES: usize = 8 * 1024 * 1024;
@@ -27,8 +28,8 @@ pub struct Agent {
 }
 
 impl Agent {
-    pub fn new(userspace_start_ms: f64) -> Self {
-        Agent { userspace_start_ms, processes: Rc::new(Processes::default()) }
+    pub fn new(userspace_start_ms: f64, file_limit: FileLimit) -> Self {
+        Agent { userspace_start_ms, processes: Rc::new(Processes::new(file_limit)) }
     }
 }
 
@@ -60,7 +61,7 @@ pub fn send_head(respond: &mut SendResponse<Bytes>, status: StatusCode, media_ty
     respond.send_response(head, false).ok()
 }
 
-/// Reads a JSON body; an absent one counts as `{}`.
+/// Reads a JSON object; an absent body counts as an empty one.
 async fn read_json<T: DeserializeOwned>(body: &mut RecvStream) -> Result<T, Failure> {
     let mut bytes = Vec::new();
     while let Some(chunk) = body.data().await {
@@ -71,6 +72,45 @@ async fn read_json<T: DeserializeOwned>(body: &mut RecvStream) -> Result<T, Fail
         bytes.extend_from_slice(&chunk);
         let _ = body.flow_control().release_capacity(chunk.len());
     }
-    let text = if bytes.is_empty() { b"{}" } else { &bytes[..] };
-    serde_json::from_slice(text).map_err(|why| Failure::bad_request(&format!("body: {why}")))
+    parse_json(if bytes.is_empty() { b"{}" } else { &bytes })
+}
+
+fn parse_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, Failure> {
+    // the parser would take an array's elements for the fields in their order
+    if text.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Failure::bad_request("body: not a JSON object"));
+    }
+    let mut parser = serde_json::Deserializer::from_slice(text);
+    let value = serde_path_to_error::deserialize(&mut parser).map_err(|why| Failure::bad_request(&format!("body: {why}")))?;
+    parser.end().map_err(|why| Failure::bad_request(&format!("body: {why}")))?;
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::StartRequest;
+
+    fn refusal(text: &str) -> String {
+        let Err(failure) = parse_json::<StartRequest>(text.as_bytes()) else { panic!("taken: {text}") };
+        failure.body()["error"]["message"].to_string()
+    }
+
+    #[test]
+    fn names_the_field_that_is_wrong() {
+        assert!(refusal(r#"{"argv":["a"],"bogus":1}"#).contains("bogus"));
+        assert!(refusal(r#"{"argv":"a"}"#).contains("argv"));
+        assert!(refusal(r#"{"argv":["a",7]}"#).contains("argv[1]"));
+        assert!(refusal(r#"{"argv":["a"],"env":{"A":1}}"#).contains("env.A"));
+        assert!(refusal(r#"{"argv":["a"],"timeoutMs":"soon"}"#).contains("timeoutMs"));
+        assert!(refusal("{}").contains("argv"));
+    }
+
+    #[test]
+    fn takes_one_object_and_nothing_else() {
+        for text in ["", "[]", "null", r#"["id",["a"]]"#, r#"{"argv":["a"]} {}"#, "{", r#"{"argv":["a"],"argv":["b"]}"#, "\u{feff}{}"] {
+            refusal(text);
+        }
+        assert!(parse_json::<StartRequest>(b" \n{\"argv\":[\"a\"]}\n").is_ok());
+    }
 }

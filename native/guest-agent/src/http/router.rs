@@ -38,8 +38,12 @@ fn default_grace_ms() -> u64 {
 
 pub async fn route(agent: &Rc<Agent>, request: Request<RecvStream>, respond: &mut SendResponse<Bytes>) -> Result<(), Failure> {
     let (head, mut body) = request.into_parts();
-    let path: Vec<&str> = head.uri.path().trim_start_matches('/').split('/').collect();
-    let query = |allowed: &[&str]| Query::parse(head.uri.query(), allowed);
+    let path: Vec<&str> = head.uri.path().split('/').skip(1).collect();
+    let query = match path.as_slice() {
+        ["v1", "processes", _, "output"] => Query::parse(head.uri.query(), &["stdout", "stderr", "follow"]),
+        ["v1", "processes", _, "stdin"] => Query::parse(head.uri.query(), &["offset", "close"]),
+        _ => Query::parse(head.uri.query(), &[]),
+    }?;
     match (&head.method, path.as_slice()) {
         (&Method::GET, ["v1", "agent"]) => send_json(respond, StatusCode::OK, &identity::describe(agent.userspace_start_ms)),
         (&Method::POST, ["v1", "identity"]) => {
@@ -51,9 +55,12 @@ pub async fn route(agent: &Rc<Agent>, request: Request<RecvStream>, respond: &mu
             if grace_ms > 60_000 {
                 return Err(Failure::bad_request("graceMs: 0 to 60000"));
             }
+            if !agent.processes.close() {
+                return Err(Failure::conflict("the VM is ending already"));
+            }
             send_json(respond, StatusCode::ACCEPTED, &json!({}));
             // the session that asked may end before the VM does
-            agent.processes.run_detached(power::end(Duration::from_millis(grace_ms)));
+            agent.processes.run_detached(power::end(agent.processes.clone(), Duration::from_millis(grace_ms)));
         }
         (&Method::POST, ["v1", "processes"]) => {
             let start: StartRequest = read_json(&mut body).await?;
@@ -81,12 +88,12 @@ pub async fn route(agent: &Rc<Agent>, request: Request<RecvStream>, respond: &mu
             send_json(respond, StatusCode::OK, &process.describe());
         }
         (&Method::GET, ["v1", "processes", id, "output"]) => {
-            let query = query(&["stdout", "stderr", "follow"])?;
-            let from = [query.offset("stdout")?, query.offset("stderr")?];
-            stream_output(agent.processes.find(id)?, respond, from, query.flag("follow")?).await;
+            let (from, follow) = ([query.offset("stdout")?, query.offset("stderr")?], query.flag("follow")?);
+            let process = agent.processes.find(id)?;
+            process.check_offsets(from)?;
+            stream_output(process, respond, from, follow).await;
         }
         (&Method::POST, ["v1", "processes", id, "stdin"]) => {
-            let query = query(&["offset", "close"])?;
             let process = agent.processes.find(id)?;
             let accepted = process.write_stdin(&mut body, query.offset("offset")?, query.flag("close")?).await?;
             send_json(respond, StatusCode::OK, &json!({ "accepted": accepted }));
@@ -96,7 +103,7 @@ pub async fn route(agent: &Rc<Agent>, request: Request<RecvStream>, respond: &mu
             agent.processes.find(id)?.signal(signal.number()?)?;
             send_json(respond, StatusCode::OK, &json!({}));
         }
-        (method, _) => return Err(Failure::not_found(&format!("there is no {method} {}", head.uri.path().chars().take(200).collect::<String>()))),
+        (method, _) => return Err(Failure::not_found(&format!("there is no {method} {}", head.uri.path()))),
     }
     Ok(())
 }

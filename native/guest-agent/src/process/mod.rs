@@ -3,10 +3,15 @@
 //!
 //!   start ──▶ running ──▶ exited ──▶ forgotten
 //!
-//! `output` holds what a process writes, `stream` gives it to readers, `table` finds and bounds processes.
+//! `output` holds what a process writes, in a `ring` of shared `memory`; `stream` sends it to a `reader`; `table` finds
+//! and bounds processes.
 
+mod memory;
 mod output;
+mod reader;
 mod request;
+mod ring;
+mod signals;
 mod spawn;
 mod stdin;
 mod stream;
@@ -15,7 +20,7 @@ mod users;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
@@ -24,7 +29,8 @@ use tokio::sync::Notify;
 use crate::http::Failure;
 use crate::sys::{self, Ended};
 use output::{Output, OutputPosition};
-pub use request::{SignalRequest, StartRequest};
+pub use request::StartRequest;
+pub use signals::SignalRequest;
 pub use spawn::start;
 use stdin::Stdin;
 pub use table::Processes;
@@ -39,13 +45,22 @@ pub struct Process {
     cwd: String,
     user: String,
     started_at: u64,
-    exit: Cell<Option<(Ended, u64)>>,
+    exit: Cell<Option<Exit>>,
     timed_out: Cell<bool>,
     stdin: RefCell<Stdin>,
     stdout: Rc<Output>,
     stderr: Rc<Output>,
     /// something about it changed: output, exit
     changed: Rc<Notify>,
+}
+
+#[derive(Clone, Copy)]
+struct Exit {
+    how: Ended,
+    /// Unix time in ms
+    at: u64,
+    /// by a clock that nobody sets
+    instant: Instant,
 }
 
 #[derive(Serialize)]
@@ -70,9 +85,9 @@ pub struct Description<'a> {
 impl Process {
     pub fn describe(&self) -> Description<'_> {
         let exit = self.exit.get();
-        let (exit_code, signal) = match exit {
-            Some((Ended::Code(code), _)) => (Some(code), None),
-            Some((Ended::Signal(number), _)) => (None, Some(request::signal_name(number))),
+        let (exit_code, signal) = match exit.map(|exit| exit.how) {
+            Some(Ended::Code(code)) => (Some(code), None),
+            Some(Ended::Signal(number)) => (None, Some(signals::name(number))),
             None => (None, None),
         };
         Description {
@@ -86,7 +101,7 @@ impl Process {
             signal,
             timed_out: self.timed_out.get(),
             started_at: self.started_at,
-            ended_at: exit.map(|(_, at)| at),
+            ended_at: exit.map(|exit| exit.at),
             stdin: self.stdin.borrow().describe(),
             stdout: self.stdout.position(),
             stderr: self.stderr.position(),
@@ -95,6 +110,20 @@ impl Process {
 
     pub fn has_exited(&self) -> bool {
         self.exit.get().is_some()
+    }
+
+    pub fn ended_at(&self) -> Option<Instant> {
+        self.exit.get().map(|exit| exit.instant)
+    }
+
+    /// The offsets are of bytes that have been written.
+    pub fn check_offsets(&self, offsets: [u64; 2]) -> Result<(), Failure> {
+        for (name, output, offset) in [("stdout", &self.stdout, offsets[0]), ("stderr", &self.stderr, offsets[1])] {
+            if offset > output.end() {
+                return Err(Failure::bad_request(&format!("query: {name} of process {} ends at {}, before {offset}", self.id, output.end())));
+            }
+        }
+        Ok(())
     }
 
     /// Returns when its exit is known.
@@ -112,23 +141,24 @@ impl Process {
         sys::kill(-self.pid, number).map_err(|why| Failure::internal(&format!("process {} cannot be signalled: {why}", self.id)))
     }
 
-    fn note_exit(&self, ended: Ended) {
-        self.exit.set(Some((ended, now_ms() as u64)));
+    fn note_exit(&self, how: Ended) {
+        self.exit.set(Some(Exit { how, at: now_ms() as u64, instant: Instant::now() }));
         self.stdin.borrow_mut().close();
         self.stdout.note_exit();
         self.stderr.note_exit();
         self.changed.notify_waiters();
     }
 
-    /// Ends it when its time is up.
-    async fn enforce_timeout(self: Rc<Self>, timeout: Duration) {
+    /// Ends its process group when its time is up. What the group's leader leaves behind is killed, too.
+    async fn enforce_timeout(self: Rc<Self>, timeout: Duration, processes: Rc<Processes>) {
         if tokio::time::timeout(timeout, self.ended()).await.is_ok() {
             return;
         }
         self.timed_out.set(true);
         let _ = self.signal(libc::SIGTERM);
-        if tokio::time::timeout(TIMEOUT_GRACE, self.ended()).await.is_err() {
-            let _ = self.signal(libc::SIGKILL);
+        tokio::time::sleep(TIMEOUT_GRACE).await;
+        if !self.has_exited() || processes.by_pid(self.pid).is_none() {
+            let _ = sys::kill(-self.pid, libc::SIGKILL);
         }
     }
 }
@@ -143,6 +173,7 @@ pub async fn reap(processes: Rc<Processes>) {
                 process.note_exit(ended);
             }
         }
+        processes.forget_surplus();
         if children.recv().await.is_none() {
             return;
         }

@@ -37,7 +37,10 @@ pub struct Description {
 }
 
 impl Stdin {
-    pub fn open(pipe: OwnedFd) -> io::Result<Self> {
+    /// Without a pipe the process has none.
+    pub fn new(pipe: Option<OwnedFd>) -> io::Result<Self> {
+        let Some(pipe) = pipe else { return Ok(Stdin::default()) };
+        sys::set_nonblocking(&pipe)?;
         let pipe = Pipe::Open(Rc::new(sys::watch(pipe, Interest::WRITABLE)?));
         Ok(Stdin { pipe, accepted: 0, busy: false })
     }

@@ -2,14 +2,19 @@
 
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::SendStream;
 
-use super::output::{Output, Reader};
 use super::Process;
+use super::reader::Reader;
 
 const DATA_BYTES: usize = 65_536;
+const HEADER_BYTES: usize = 16;
+/// after which nothing waits for a follower that takes nothing
+const READER_PATIENCE: Duration = Duration::from_secs(30);
+
 const STDOUT: u8 = 1;
 const STDERR: u8 = 2;
 const PROCESS: u8 = 3;
@@ -18,32 +23,29 @@ const GAP: u8 = 4;
 /// the peer has gone
 struct Gone;
 
+type Readers = [(u8, Rc<Reader>); 2];
+
 impl Process {
     /// Sends both outputs from the given offsets on; with `follow` until the process has ended and all was sent.
     pub async fn send_output(self: Rc<Self>, mut stream: SendStream<Bytes>, from: [u64; 2], follow: bool) {
-        let outputs = [self.stdout.clone(), self.stderr.clone()];
-        let readers = [0, 1].map(|index| {
-            let offset = from[index].min(outputs[index].end());
-            if follow { outputs[index].attach(offset) } else { Reader::detached(offset) }
-        });
-        let _ = self.send_frames(&mut stream, &outputs, &readers, follow).await;
-        drop(readers);
-        outputs.iter().for_each(|output| output.detach());
+        let readers = [(STDOUT, Reader::new(&self.stdout, from[0], follow)), (STDERR, Reader::new(&self.stderr, from[1], follow))];
+        // when the peer goes, what it has not read stays in the rings
+        let _ = self.send_frames(&mut stream, &readers, follow).await;
     }
 
-    async fn send_frames(&self, stream: &mut SendStream<Bytes>, outputs: &[Rc<Output>; 2], readers: &[Rc<Reader>; 2], follow: bool) -> Result<(), Gone> {
+    async fn send_frames(&self, stream: &mut SendStream<Bytes>, readers: &Readers, follow: bool) -> Result<(), Gone> {
         let mut frames = Vec::new();
         self.put_process(&mut frames);
         loop {
-            for (index, kind) in [STDOUT, STDERR].into_iter().enumerate() {
-                put_output(&mut frames, kind, &outputs[index], &readers[index]);
+            for (kind, reader) in readers {
+                put_output(&mut frames, *kind, reader);
             }
             if !frames.is_empty() {
-                send(stream, std::mem::take(&mut frames)).await?;
+                send(stream, std::mem::take(&mut frames), readers).await?;
                 continue;
             }
             // checked and waited for without a pause in between, so nothing can be missed
-            if !follow || (self.has_exited() && outputs.iter().all(|output| output.is_drained())) {
+            if !follow || self.is_over() {
                 break;
             }
             tokio::select! {
@@ -57,6 +59,11 @@ impl Process {
         stream.send_data(Bytes::from(frames), true).map_err(|_| Gone)
     }
 
+    /// Whether it has ended and all it left is in the rings.
+    fn is_over(&self) -> bool {
+        self.has_exited() && self.stdout.is_drained() && self.stderr.is_drained()
+    }
+
     fn put_process(&self, frames: &mut Vec<u8>) {
         let json = serde_json::to_vec(&self.describe()).unwrap_or_default();
         put_header(frames, PROCESS, json.len(), 0);
@@ -65,22 +72,14 @@ impl Process {
 }
 
 /// Adds the next piece of an output, if there is one.
-fn put_output(frames: &mut Vec<u8>, kind: u8, output: &Output, reader: &Reader) {
-    let mut offset = reader.offset.get();
-    if offset < output.start() {
-        offset = output.start();
-        put_header(frames, GAP, 0, offset);
+fn put_output(frames: &mut Vec<u8>, kind: u8, reader: &Reader) {
+    let Some(piece) = reader.next(DATA_BYTES) else { return };
+    frames.reserve(piece.length + 2 * HEADER_BYTES);
+    if piece.gap {
+        put_header(frames, GAP, 0, piece.offset);
     }
-    if offset < output.end() {
-        let header_at = frames.len();
-        put_header(frames, kind, 0, offset);
-        let length = output.copy_to(offset, DATA_BYTES, frames);
-        frames[header_at + 4..header_at + 8].copy_from_slice(&(length as u32).to_be_bytes());
-        offset += length as u64;
-    }
-    if offset != reader.offset.get() {
-        output.advance(reader, offset);
-    }
+    put_header(frames, kind, piece.length, piece.offset);
+    reader.take(&piece, frames);
 }
 
 fn put_header(frames: &mut Vec<u8>, kind: u8, length: usize, offset: u64) {
@@ -89,19 +88,45 @@ fn put_header(frames: &mut Vec<u8>, kind: u8, length: usize, offset: u64) {
     frames.extend(offset.to_be_bytes());
 }
 
-/// Queues the bytes once the peer's window has room for them.
-async fn send(stream: &mut SendStream<Bytes>, frames: Vec<u8>) -> Result<(), Gone> {
+/// Queues the bytes as the peer's window has room for them; a peer that makes none for long loses its privilege.
+async fn send(stream: &mut SendStream<Bytes>, frames: Vec<u8>, readers: &Readers) -> Result<(), Gone> {
     let mut frames = Bytes::from(frames);
     while !frames.is_empty() {
         stream.reserve_capacity(frames.len());
-        let capacity = match poll_fn(|context| stream.poll_capacity(context)).await {
-            Some(Ok(capacity)) => capacity,
-            _ => return Err(Gone),
+        let capacity = match stream.capacity() {
+            0 => await_capacity(stream, readers).await?,
+            capacity => capacity,
         };
-        if capacity > 0 {
-            let piece = frames.split_to(capacity.min(frames.len()));
-            stream.send_data(piece, false).map_err(|_| Gone)?;
-        }
+        let piece = frames.split_to(capacity.min(frames.len()));
+        stream.send_data(piece, false).map_err(|_| Gone)?;
     }
     Ok(())
+}
+
+async fn await_capacity(stream: &mut SendStream<Bytes>, readers: &Readers) -> Result<usize, Gone> {
+    let mut capacity = std::pin::pin!(poll_fn(|context| stream.poll_capacity(context)));
+    let offered = match tokio::time::timeout(READER_PATIENCE, &mut capacity).await {
+        Ok(offered) => offered,
+        Err(_) => {
+            readers.iter().for_each(|(_, reader)| reader.give_up());
+            capacity.await
+        }
+    };
+    match offered {
+        Some(Ok(capacity)) => Ok(capacity),
+        _ => Err(Gone),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_is_as_the_protocol_has_it() {
+        let mut frames = Vec::new();
+        put_header(&mut frames, STDERR, 0x01_0203, 0x0405_0607_0809);
+        assert_eq!(frames, [2, 0, 0, 0, 0, 1, 2, 3, 0, 0, 4, 5, 6, 7, 8, 9]);
+        assert_eq!(frames.len(), HEADER_BYTES);
+    }
 }

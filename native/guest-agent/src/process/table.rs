@@ -5,26 +5,36 @@ use std::future::Future;
 use std::rc::Rc;
 
 use super::Process;
+use super::memory::RingMemory;
 use crate::http::Failure;
+use crate::sys::FileLimit;
 
 const MOST_RUNNING: usize = 512;
 const MOST_ENDED: usize = 256;
 
-#[derive(Default)]
 pub struct Processes {
     /// in order of start
     list: RefCell<Vec<Rc<Process>>>,
-    started: Cell<u64>,
+    /// ids made up so far
+    made_up: Cell<u64>,
+    closed: Cell<bool>,
+    pub ring_memory: Rc<RingMemory>,
+    /// what a process may have open
+    pub file_limit: FileLimit,
 }
 
 impl Processes {
+    pub fn new(file_limit: FileLimit) -> Self {
+        Processes { list: RefCell::default(), made_up: Cell::new(0), closed: Cell::new(false), ring_memory: Rc::default(), file_limit }
+    }
+
     pub fn all(&self) -> Vec<Rc<Process>> {
         self.list.borrow().clone()
     }
 
     pub fn find(&self, id: &str) -> Result<Rc<Process>, Failure> {
         let found = self.list.borrow().iter().find(|process| process.id == id).cloned();
-        found.ok_or_else(|| Failure::not_found(&format!("there is no process {:?}", id.chars().take(64).collect::<String>())))
+        found.ok_or_else(|| Failure::not_found(&format!("there is no process {id:?}")))
     }
 
     /// A running process; an ended one's pid may be somebody else's by now.
@@ -33,18 +43,21 @@ impl Processes {
     }
 
     /// The id for a process that is to start, if it may.
-    pub fn admit(&self, wanted: Option<String>) -> Result<String, Failure> {
+    pub fn admit(&self, wanted: Option<&str>) -> Result<String, Failure> {
+        if self.closed.get() {
+            return Err(Failure::conflict("the VM is ending"));
+        }
         let list = self.list.borrow();
         if list.iter().filter(|process| !process.has_exited()).count() >= MOST_RUNNING {
             return Err(Failure::too_many(&format!("{MOST_RUNNING} processes run already")));
         }
         let taken = |id: &str| list.iter().any(|process| process.id == id);
         match wanted {
-            Some(id) if taken(&id) => Err(Failure::conflict(&format!("there is already a process {id}"))),
-            Some(id) => Ok(id),
+            Some(id) if taken(id) => Err(Failure::conflict(&format!("there is already a process {id}"))),
+            Some(id) => Ok(id.to_string()),
             None => loop {
-                self.started.set(self.started.get() + 1);
-                let id = format!("p{}", self.started.get());
+                self.made_up.set(self.made_up.get() + 1);
+                let id = format!("p{}", self.made_up.get());
                 if !taken(&id) {
                     return Ok(id);
                 }
@@ -52,14 +65,24 @@ impl Processes {
         }
     }
 
+    /// Admits no more; false when that was so already.
+    pub fn close(&self) -> bool {
+        !self.closed.replace(true)
+    }
+
     pub fn add(&self, process: Rc<Process>) {
+        self.list.borrow_mut().push(process);
+    }
+
+    /// Forgets ended processes beyond their bound, the first to have ended first and those without a reader before all.
+    pub fn forget_surplus(&self) {
         let mut list = self.list.borrow_mut();
-        list.push(process);
         let ended = list.iter().filter(|process| process.has_exited()).count();
         for _ in MOST_ENDED..ended {
-            // those without a reader first: a reader holds a second reference
-            let oldest = |only_unread: bool| list.iter().position(|process| process.has_exited() && (!only_unread || Rc::strong_count(process) == 1));
-            if let Some(at) = oldest(true).or_else(|| oldest(false)) {
+            // whoever reads or waits for a process holds a second reference to it
+            let first = list.iter().enumerate().filter(|(_, process)| process.has_exited());
+            let first = first.min_by_key(|(_, process)| (Rc::strong_count(process) > 1, process.ended_at()));
+            if let Some((at, _)) = first {
                 list.remove(at);
             }
         }
@@ -73,24 +96,18 @@ impl Processes {
         Ok(())
     }
 
+    pub fn any_running(&self) -> bool {
+        self.list.borrow().iter().any(|process| !process.has_exited())
+    }
+
+    pub fn signal_all(&self, number: i32) {
+        for process in self.all() {
+            let _ = process.signal(number); // one that has just ended needs none
+        }
+    }
+
     /// Runs something that no session may take along when it ends.
     pub fn run_detached(&self, work: impl Future<Output = ()> + 'static) {
         tokio::task::spawn_local(work);
-    }
-
-    /// bytes that the outputs of all processes hold
-    pub fn held_bytes(&self) -> usize {
-        self.list.borrow().iter().map(|process| process.stdout.held_bytes() + process.stderr.held_bytes()).sum()
-    }
-
-    /// Drops the outputs of ended processes, the oldest first, until `wanted` bytes are given back.
-    pub fn trim_ended(&self, wanted: usize) {
-        let mut given = 0;
-        for process in self.list.borrow().iter().filter(|process| process.has_exited()) {
-            if given >= wanted {
-                return;
-            }
-            given += process.stdout.trim() + process.stderr.trim();
-        }
     }
 }

@@ -1,28 +1,29 @@
 //! Resynchronising a stream that has no notion of a connection: the host's hello line is looked for in whatever comes.
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use tokio::io::{self, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 const PREFIX: &[u8] = b"WORKFORT/1 HELLO ";
 const NONCE_BYTES: usize = 32;
+const READ_BYTES: usize = 4096;
 /// a longer line is no hello
-const LINE_BYTES: usize = 64;
+pub const LINE_BYTES: usize = 64;
 
-/// Answers the newest hello; gives the bytes that came after it, and None when the stream ends first.
-pub async fn greet<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> io::Result<Option<BytesMut>> {
-    let mut held = BytesMut::with_capacity(4096);
+/// Answers the newest hello in `held` and what is read after it; gives the bytes that followed the hello, and None when
+/// the stream ends first.
+pub async fn greet<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, mut held: BytesMut) -> io::Result<Option<BytesMut>> {
     loop {
-        if stream.read_buf(&mut held).await? == 0 {
-            return Ok(None);
-        }
         if let Some((nonce, end)) = newest_hello(&held) {
             let answer = [b"WORKFORT/1 READY ", &nonce[..], b"\n"].concat();
             stream.write_all(&answer).await?;
             stream.flush().await?;
             return Ok(Some(held.split_off(end)));
         }
-        let keep = held.len().min(LINE_BYTES);
-        let _ = held.split_to(held.len() - keep);
+        held.advance(held.len().saturating_sub(LINE_BYTES)); // the rest may be the beginning of one
+        held.reserve(READ_BYTES);
+        if stream.read_buf(&mut held).await? == 0 {
+            return Ok(None);
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The lines to the host. Each carries HTTP/2; losing one never touches a process.
 
+mod channel;
 mod hello;
 mod serial;
 mod session;
@@ -44,9 +45,10 @@ pub fn parse_arguments(words: impl Iterator<Item = OsString>) -> Result<Transpor
 /// Serves all of them for as long as any works.
 pub async fn serve(transports: Transports, agent: Rc<Agent>) {
     let port = async {
-        let found = if transports.find_port { serial::find_port() } else { transports.port };
-        if let Some(path) = found {
-            tell("virtio-serial", serial::serve(&path, agent.clone()).await);
+        if transports.find_port {
+            tell("virtio-serial", serial::find_and_serve(&agent).await);
+        } else if let Some(path) = transports.port {
+            tell("virtio-serial", serial::serve(&path, &agent).await);
         }
     };
     let unix = async {

@@ -16,16 +16,20 @@ use std::task::{Context, Poll, ready};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
-use super::{hello, session};
+use super::session;
+use crate::device_events::DeviceEvents;
 use crate::http::Agent;
 use crate::sys;
 
 const PORT_NAME: &str = "org.workfort.agent.0";
-/// the driver takes at most 32 KiB in one write
-const WRITE_BYTES: usize = 32 * 1024;
 
-/// The device of the port with the agent's name.
-pub fn find_port() -> Option<PathBuf> {
+/// Serves the port with the agent's name as soon as there is one.
+pub async fn find_and_serve(agent: &Rc<Agent>) -> io::Result<()> {
+    let path = DeviceEvents::listen()?.until(find_port).await?;
+    serve(&path, agent).await
+}
+
+fn find_port() -> Option<PathBuf> {
     let ports = fs::read_dir("/sys/class/virtio-ports").ok()?;
     ports.flatten().find_map(|port| {
         let name = fs::read_to_string(port.path().join("name")).ok()?;
@@ -34,17 +38,13 @@ pub fn find_port() -> Option<PathBuf> {
 }
 
 /// Serves one session after the other for as long as the device is there.
-pub async fn serve(path: &Path, agent: Rc<Agent>) -> io::Result<()> {
+pub async fn serve(path: &Path, agent: &Rc<Agent>) -> io::Result<()> {
     let device = File::options().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     let edges = sys::watch(sys::edge_poll(&device)?, Interest::READABLE)?;
     let mut port = Port { device, edges };
     loop {
-        match hello::greet(&mut port).await {
-            Ok(Some(prefix)) => session::serve(session::Prefixed { prefix, stream: &mut port }, agent.clone()).await,
-            Ok(None) => port.change().await?, // the host is away
-            Err(why) if why.kind() == io::ErrorKind::BrokenPipe => port.change().await?,
-            Err(why) => return Err(why),
-        }
+        session::serve_greeted(&mut port, agent).await?;
+        port.change().await?; // the host is away
     }
 }
 
@@ -70,14 +70,10 @@ impl AsyncRead for Port {
     /// Gives nothing when the host is away.
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {
-            match sys::read(self.device.as_fd(), buffer.initialize_unfilled()) {
-                Ok(length) => {
-                    buffer.advance(length);
-                    return Poll::Ready(Ok(()));
-                }
+            match sys::read_into(self.device.as_fd(), buffer) {
                 Err(why) if why.kind() == io::ErrorKind::WouldBlock => ready!(self.poll_change(context))?,
                 Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
-                Err(why) => return Poll::Ready(Err(why)),
+                result => return Poll::Ready(result),
             }
         }
     }
@@ -86,7 +82,7 @@ impl AsyncRead for Port {
 impl AsyncWrite for Port {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         loop {
-            match sys::write(self.device.as_fd(), &bytes[..bytes.len().min(WRITE_BYTES)]) {
+            match sys::write(self.device.as_fd(), bytes) {
                 Err(why) if why.kind() == io::ErrorKind::WouldBlock => ready!(self.poll_change(context))?,
                 Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
                 result => return Poll::Ready(result),

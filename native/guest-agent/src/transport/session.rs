@@ -1,23 +1,24 @@
 //! One stretch of HTTP/2 on a stream.
 
 use std::io;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
 
-use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::channel::Channel;
+use super::hello;
 use crate::http::{self, Agent};
 
-/// windows and frames of the protocol: HTTP/2's defaults cost two thirds of the throughput (measured)
-const STREAM_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
-const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
+/// held for a process that does not read its stdin
+const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+/// for all streams, so that processes that do not read cannot hold up those that do
+const CONNECTION_WINDOW_BYTES: u32 = MAX_STREAMS * STREAM_WINDOW_BYTES;
 const MAX_FRAME_BYTES: u32 = 1024 * 1024;
 const MAX_STREAMS: u32 = 256;
 const HEADER_LIST_BYTES: u32 = 65_536;
 /// queued for one stream before its sender has to wait
-const SEND_BUFFER_BYTES: usize = 1024 * 1024;
+const SEND_BUFFER_BYTES: usize = 256 * 1024;
 
 /// Serves until the peer goes or breaks the protocol; either ends this session and nothing else.
 pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, agent: Rc<Agent>) {
@@ -38,34 +39,14 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, agent: Rc<Agent
     }
 }
 
-/// A stream of which some bytes have been read already.
-pub struct Prefixed<S> {
-    pub prefix: BytesMut,
-    pub stream: S,
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Prefixed<S> {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.prefix.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(context, buffer);
-        }
-        let take = self.prefix.len().min(buffer.remaining());
-        buffer.put_slice(&self.prefix[..take]);
-        self.prefix.advance(take);
-        Poll::Ready(Ok(()))
+/// Serves one session after the other on a stream that has no notion of a connection, each after a hello, until the
+/// stream reports its end.
+pub async fn serve_greeted<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, agent: &Rc<Agent>) -> io::Result<()> {
+    let mut unread = BytesMut::new();
+    while let Some(rest) = hello::greet(stream, unread).await? {
+        let mut channel = Channel::new(stream, rest);
+        serve(&mut channel, agent.clone()).await;
+        unread = channel.into_tail();
     }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Prefixed<S> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
+    Ok(())
 }

@@ -1,0 +1,49 @@
+//! Waiting for devices: the kernel tells when anything about them changes; what it is, the waiter looks up itself.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use tokio::io::Interest;
+
+use crate::sys;
+
+pub struct DeviceEvents {
+    socket: OwnedFd,
+}
+
+impl DeviceEvents {
+    /// Begin before looking for the device, and no change is missed.
+    pub fn listen() -> io::Result<Self> {
+        Ok(DeviceEvents { socket: sys::device_events()? })
+    }
+
+    /// Returns after a change, or when `patience` has run out.
+    pub fn block(&self, patience: Duration) {
+        sys::await_readable(&self.socket, patience);
+        take_all(&self.socket);
+    }
+
+    /// Calls `look` now and after every change until it finds something.
+    pub async fn until<T>(self, look: impl Fn() -> Option<T>) -> io::Result<T> {
+        let socket = sys::watch(self.socket, Interest::READABLE)?;
+        loop {
+            take_all(socket.get_ref());
+            if let Some(found) = look() {
+                return Ok(found);
+            }
+            socket.readable().await?.clear_ready();
+        }
+    }
+}
+
+/// Empties the socket; an overflow of it is a change, too.
+fn take_all(socket: &OwnedFd) {
+    let mut event = [0; 4096];
+    loop {
+        match sys::read(socket.as_fd(), &mut event) {
+            Err(why) if why.kind() == io::ErrorKind::WouldBlock => return,
+            Ok(_) | Err(_) => {}
+        }
+    }
+}
