@@ -15,10 +15,12 @@ const dist = `${home}dist/`;
 const bundle = await rolldown({ input: `${home}src/main.ts`, platform: "node", cwd: home });
 const { output } = await bundle.generate({ format: "esm", codeSplitting: false });
 const [chunk] = output;
-const sources = chunk.moduleIds.filter((id) => id.startsWith("/")).map((path) => {
-  const { mtimeMs, size } = statSync(path);
-  return [relative(dist, path), mtimeMs, size];
-});
+const sources = chunk.moduleIds
+  .filter((id) => id.startsWith("/"))
+  .map((path) => {
+    const { mtimeMs, size } = statSync(path);
+    return [relative(dist, path), mtimeMs, size];
+  });
 
 rmSync(dist, { recursive: true, force: true });
 mkdirSync(dist);

@@ -6,8 +6,8 @@ export function tailStart(bytes: Uint8Array, lines: number | null): number {
   if (lines === 0) return bytes.length;
   // the newline at the very end closes the last line
   let at = bytes.at(-1) === newline ? bytes.length - 1 : bytes.length;
-  for (let left = lines; left > 0 && at > 0; left -= 1) {
-    at = bytes.lastIndexOf(newline, at - 1);
+  for (let left = lines; left > 0; left -= 1) {
+    at = at === 0 ? -1 : bytes.lastIndexOf(newline, at - 1);
     if (at === -1) return 0;
   }
   return at + 1;

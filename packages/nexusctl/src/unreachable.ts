@@ -76,13 +76,14 @@ function logLine({ locations }: Pick<Cli, "locations">): string[] {
 
 /** The way of starting the daemon that fits this machine. */
 export function startCommand({ env, locations }: Pick<Cli, "env" | "locations">): string {
-  if (locations.instance === "nexus" && hasUserUnit(env)) return "systemctl --user start nexus";
+  const { instance } = locations;
+  if (hasUserUnit(env, `${instance}.service`)) return `systemctl --user start ${instance}`;
   if (checkout === null) return "nexusd";
   return process.cwd() === checkout ? "npm run up" : `npm --prefix ${checkout} run up`;
 }
 
 /** Whether systemd looks after this user's services and has a unit of ours. */
-function hasUserUnit(env: Cli["env"]): boolean {
+function hasUserUnit(env: Cli["env"], unit: string): boolean {
   const runtime = env["XDG_RUNTIME_DIR"];
   if (!runtime || !existsSync(join(runtime, "systemd/private"))) return false;
   const home = env["HOME"] ?? "/";
@@ -94,5 +95,5 @@ function hasUserUnit(env: Cli["env"]): boolean {
     "/usr/local/lib/systemd/user",
     "/usr/lib/systemd/user",
   ];
-  return directories.some((directory) => existsSync(join(directory, "nexus.service")));
+  return directories.some((directory) => existsSync(join(directory, unit)));
 }

@@ -1,0 +1,149 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Status, Vm, VmHistory } from "@workfort/contract";
+import { statusText } from "../../src/commands/status.ts";
+import { painter } from "../../src/format/colour.ts";
+import { historyText } from "../../src/views/history.ts";
+import { vmDetail, vmTable } from "../../src/views/vm.ts";
+
+const plain = painter(false);
+const now = Date.UTC(2026, 10, 23, 12, 0, 0);
+
+export const vm: Vm = {
+  id: "vm_abcdefgh2345",
+  name: "dev",
+  state: "running",
+  stateReason: "its agent answered",
+  agent: "ready",
+  cid: 3,
+  vcpuCount: 2,
+  memoryMiB: 2048,
+  vmm: "auto",
+  workspaceId: "ws_abcdefgh2345",
+  workspaceName: "dev",
+  imageName: "base",
+  running: { kind: "qemu", accelerator: "tcg", reason: "no kernel boots on /dev/kvm", pid: 4711 },
+  createdAt: now - 3 * 86_400_000,
+  startedAt: now - 90_000,
+  endedAt: null,
+};
+
+test("a list of VMs has a line for each", async () => {
+  const stopped: Vm = {
+    ...vm,
+    name: "a-longer-name",
+    state: "crashed",
+    agent: "absent",
+    running: null,
+    imageName: null,
+  };
+  assert.equal(
+    await vmTable([vm, stopped], now, plain),
+    [
+      "NAME            STATE     AGENT   VCPUS   MEMORY   IMAGE    UP   AGE   ID",
+      "dev             running   ready       2    2 GiB   base    90s    3d   vm_abcdefgh2345",
+      "a-longer-name   crashed   -           2    2 GiB   -         -    3d   vm_abcdefgh2345",
+      "",
+    ].join("\n"),
+  );
+});
+
+test("one VM shows its state and why, and what runs it", () => {
+  const text = vmDetail({ ...vm, stateReason: "said \x1b[31mred" }, now, plain);
+  assert.match(text, /^State +running {2}said \\x1b\[31mred$/m);
+  assert.match(text, /^VMM +qemu, software emulation, pid 4711$/m);
+  assert.doesNotMatch(text, /Ended/);
+});
+
+test("a history shows states, boots and their phases", async () => {
+  const history: VmHistory = {
+    states: [
+      { from: "starting", to: "running", reason: "its agent answered", at: now - 8_000 },
+      { from: "created", to: "starting", reason: "asked for", at: now - 10_000 },
+      { from: null, to: "created", reason: "asked for", at: now - 20_000 },
+    ],
+    boots: [
+      {
+        number: 1,
+        startedAt: now - 10_000,
+        readyAt: now - 8_000,
+        endedAt: null,
+        vmm: "qemu",
+        accelerator: "tcg",
+        kernel: "6.1.0",
+        phases: [
+          { name: "spawn", startedAtMs: 0, durationMs: 500 },
+          { name: "kernel", startedAtMs: 500, durationMs: 1500 },
+        ],
+        endReason: null,
+        exitCode: null,
+        signal: null,
+      },
+    ],
+  };
+  const text = await historyText(history, now, plain);
+  assert.match(text, /^WHEN +AGO +STATE +REASON$/m);
+  assert.match(text, /^boot 1 {2}10s ago, ready after 2\.00 s, qemu with software emulation, kernel 6\.1\.0, runs$/m);
+  assert.match(text, /^ {2}spawn +500 ms {3}█{10}$/m);
+  assert.match(text, /^ {2}kernel +1\.50 s {13}█{30}$/m);
+  const empty = await historyText({ states: [], boots: [] }, now, plain);
+  assert.match(empty, /^WHEN/);
+});
+
+test("a history that is long ends with how much is left", async () => {
+  const state = { from: null, to: "created", reason: "x", at: now } as const;
+  const boot = {
+    number: 1,
+    startedAt: now,
+    readyAt: null,
+    endedAt: now + 5,
+    vmm: null,
+    accelerator: null,
+    kernel: null,
+    phases: [],
+    endReason: "the VMM ended",
+    exitCode: null,
+    signal: "SIGKILL",
+  };
+  const text = await historyText(
+    { states: Array.from({ length: 25 }, () => state), boots: Array.from({ length: 5 }, () => boot) },
+    now,
+    plain,
+  );
+  assert.match(text, /5 older state changes and 2 older boots: --json shows them\n$/);
+  assert.match(text, /its agent never answered, ended after 5 ms \(the VMM ended, VMM ended by SIGKILL\)/);
+});
+
+test("status is one screen", () => {
+  const status: Status = {
+    version: "0.1.0",
+    pid: 4711,
+    startedAt: now - 60_000,
+    socket: "/run/nexus/nexus.sock",
+    tcp: null,
+    vmm: { kind: "qemu", usable: true, accelerator: "tcg", version: "7.2", binary: "/usr/bin/qemu", reason: "no KVM" },
+    kernel: null,
+    vmCount: 3,
+    runningCount: 1,
+    memory: { totalMiB: 8192, limitMiB: 7168, committedMiB: 600 },
+    storage: {
+      directory: "/d",
+      driver: "btrfs",
+      totalBytes: 2 * 1024 ** 3,
+      freeBytes: 1024 ** 3,
+      loopFile: null,
+      imageCount: 1,
+      workspaceCount: 3,
+      unknown: [],
+    },
+    database: "/s/nexus.db",
+    config: null,
+    notices: ["records were set aside"],
+  };
+  const text = statusText(status, now, plain);
+  assert.match(text, /^Daemon +running, version 0\.1\.0, pid 4711, up 60s$/m);
+  assert.match(text, /^VMM +qemu 7\.2 with software emulation\n +no KVM$/m);
+  assert.match(text, /^Kernel +none: VMs cannot start$/m);
+  assert.match(text, /^Storage +1 GiB of 2 GiB free, 1 image, 3 workspaces$/m);
+  assert.match(text, /^notice: records were set aside\n$/m);
+});
