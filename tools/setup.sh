@@ -12,11 +12,11 @@ mkfs.btrfs btrfs-progs btrfs-progs
 mke2fs e2fsprogs e2fsprogs
 fakeroot fakeroot fakeroot
 xz xz-utils xz
+getfattr attr attr
 cc gcc gcc'
 needed_debian='mmdebstrap mmdebstrap -'
 needed_tests='cpio cpio cpio
 setcap libcap2-bin libcap
-setfattr attr attr
 setfacl acl acl
 busybox busybox-static busybox'
 

@@ -31,7 +31,18 @@ try {
   });
   const env = await makeStore(assets);
   if (named.length > 0) {
-    await runNode("named files", named, env);
+    await runNode(
+      "named files",
+      named.filter((path) => !path.endsWith(".unprivileged.test.ts")),
+      env,
+    );
+    await runNode(
+      "without privilege",
+      named.filter((path) => path.endsWith(".unprivileged.test.ts")),
+      env,
+      [],
+      strangerUid,
+    );
   } else {
     await runNode(
       "units",

@@ -2,7 +2,7 @@ import { promises as fs } from "node:fs";
 import { join } from "node:path";
 import { runTool } from "../process/run.ts";
 import { measureTree } from "./tree.ts";
-import { restoreAttributes } from "./attributes.ts";
+import { attributesOfDirectory, attributesOfTar, setAttributes, type FileAttributes } from "./attributes.ts";
 
 /**
  * ext4 images made without root and without mounts: `mke2fs -d` copies a tree into a new file system. As an ordinary
@@ -56,18 +56,7 @@ async function buildInto(
   if (source.tar !== undefined) {
     await fs.mkdir(tree);
     await fake.run(
-      [
-        "tar",
-        "--extract",
-        "--file",
-        source.tar,
-        "--directory",
-        tree,
-        "--preserve-permissions",
-        "--numeric-owner",
-        "--xattrs",
-        "--xattrs-include=*",
-      ],
+      ["tar", "--extract", "--file", source.tar, "--directory", tree, "--preserve-permissions", "--numeric-owner"],
       signal,
     );
   }
@@ -102,15 +91,21 @@ async function buildInto(
     ],
     signal,
   );
-  await restoreAttributes(image, tree, fake, signal);
+  await setAttributes(image, await attributesLost(source, tree, fake), work, signal);
   await runTool(["e2fsck", "-f", "-n", image], { signal });
   return { sizeBytes, contentBytes };
 }
 
+/** The extended attributes that mke2fs has not taken over. */
+async function attributesLost(source: Ext4Source, tree: string, fake: FakeRoot): Promise<FileAttributes[]> {
+  if (source.tar !== undefined) return await attributesOfTar(source.tar);
+  return fake.isRoot ? [] : await attributesOfDirectory(tree);
+}
+
 /** Runs tools as root, or so that they see what root would. */
-export class FakeRoot {
+class FakeRoot {
   readonly #state: string;
-  readonly #isRoot = process.getuid?.() === 0;
+  readonly isRoot = process.getuid?.() === 0;
   #used = false;
 
   /** `state` keeps owners and devices from one run to the next */
@@ -120,7 +115,7 @@ export class FakeRoot {
 
   async run(argv: [string, ...string[]], signal: AbortSignal | undefined, input?: string): Promise<string> {
     const options = { signal, ...(input === undefined ? {} : { input }) };
-    if (this.#isRoot) return (await runTool(argv, options)).stdout;
+    if (this.isRoot) return (await runTool(argv, options)).stdout;
     const load = this.#used ? ["-i", this.#state] : [];
     const { stdout } = await runTool(["fakeroot", ...load, "-s", this.#state, "--", ...argv], options);
     this.#used = true;

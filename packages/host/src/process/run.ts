@@ -24,18 +24,20 @@ export interface RunOptions {
   okCodes?: readonly number[];
   /** called with each line of its stderr as it comes */
   onErrorLine?: (line: string) => void;
-  uid?: number;
-  gid?: number;
+  /** of the captured outputs, utf8 if absent */
+  encoding?: "utf8" | "latin1";
 }
 
 export interface ToolResult {
   exitCode: number;
   stdout: string;
   stderr: string;
+  /** whether its stdout was longer than what is kept */
+  truncated: boolean;
 }
 
 /** of each output that is kept; what comes after is dropped, the tool is not held up */
-const keptBytes = 8 * 1024 * 1024;
+const keptBytes = 64 * 1024 * 1024;
 
 /** the Debian package that carries a tool, for the error that says that it is missing */
 const debianPackages: Record<string, string> = {
@@ -47,6 +49,7 @@ const debianPackages: Record<string, string> = {
   fakeroot: "fakeroot",
   mmdebstrap: "mmdebstrap",
   xz: "xz-utils",
+  getfattr: "attr",
   tar: "tar",
   "dpkg-deb": "dpkg",
   "qemu-system-x86_64": "qemu-system-x86",
@@ -63,8 +66,6 @@ export async function runTool(argv: readonly [string, ...string[]], options: Run
     env: options.env === undefined ? process.env : { ...process.env, ...options.env },
     stdio: [options.input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
     detached: true, // a group of its own, so that its children end with it
-    ...(options.uid === undefined ? {} : { uid: options.uid }),
-    ...(options.gid === undefined ? {} : { gid: options.gid }),
   });
   let killed: string | null = null;
   const kill = (why: string): void => {
@@ -83,7 +84,7 @@ export async function runTool(argv: readonly [string, ...string[]], options: Run
       : setTimeout(kill, options.timeoutMs, `took longer than ${options.timeoutMs / 1000} s`);
   const abort = (): void => kill("was given up");
   options.signal?.addEventListener("abort", abort, { once: true });
-  const stdout = new Kept();
+  const stdout = new Kept(undefined, options.encoding);
   const stderr = new Kept(options.onErrorLine);
   child.stdout?.on("data", (chunk: Buffer) => stdout.push(chunk));
   child.stderr?.on("data", (chunk: Buffer) => stderr.push(chunk));
@@ -98,7 +99,7 @@ export async function runTool(argv: readonly [string, ...string[]], options: Run
     const { code, by } = await promise;
     if (options.signal?.aborted) throw options.signal.reason;
     if (code !== null && killed === null && (options.okCodes ?? [0]).includes(code))
-      return { exitCode: code, stdout: stdout.text(), stderr: stderr.text() };
+      return { exitCode: code, stdout: stdout.text(), stderr: stderr.text(), truncated: stdout.truncated };
     const said = stderr.text().trim().split("\n").slice(-5).join("\n");
     throw new ToolError(
       `${name} ${killed ?? (by === null ? `failed with exit code ${code}` : `was ended by ${by}`)}${said === "" ? "" : `: ${said}`}`,
@@ -119,15 +120,19 @@ export async function runTool(argv: readonly [string, ...string[]], options: Run
 class Kept {
   readonly #chunks: Buffer[] = [];
   readonly #onLine: ((line: string) => void) | undefined;
+  readonly #encoding: BufferEncoding;
+  truncated = false;
   #room = keptBytes;
   #partial = "";
 
-  constructor(onLine?: (line: string) => void) {
+  constructor(onLine?: (line: string) => void, encoding: BufferEncoding = "utf8") {
     this.#onLine = onLine;
+    this.#encoding = encoding;
   }
 
   push(chunk: Buffer): void {
     const kept = chunk.subarray(0, this.#room);
+    this.truncated ||= kept.length < chunk.length;
     this.#room -= kept.length;
     if (kept.length > 0) this.#chunks.push(kept);
     if (this.#onLine === undefined) return;
@@ -137,6 +142,6 @@ class Kept {
   }
 
   text(): string {
-    return Buffer.concat(this.#chunks).toString("utf8");
+    return Buffer.concat(this.#chunks).toString(this.#encoding);
   }
 }
