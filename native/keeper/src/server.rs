@@ -1,7 +1,7 @@
 //! The loop: sleeps in `poll` until a signal, output of the program, or a caller has something.
 //!
 //! Each round takes one bounded step everywhere: what has come of the signals, one read of each output, what each
-//! caller is owed, and new callers last, so that one who has just gone makes room for one who has just come.
+//! caller is owed, and one new caller last, so that one who has just gone makes room for one who has just come.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -117,16 +117,14 @@ impl<'a> Server<'a> {
         });
     }
 
-    /// As many as there may be at once, so that a storm of callers cannot hold up the round.
+    /// One each round, so that a caller who has gone by then is noticed before the next is counted.
     fn accept(&mut self) {
-        for _ in 0..MOST_CONNECTIONS {
-            let Ok(stream) = self.socket.accept() else {
-                return;
-            };
-            // one too many is dropped, which closes it
-            if self.connections.len() < MOST_CONNECTIONS {
-                self.connections.push(Connection::new(stream));
-            }
+        let Ok(stream) = self.socket.accept() else {
+            return;
+        };
+        // one too many is dropped, which closes it
+        if self.connections.len() < MOST_CONNECTIONS {
+            self.connections.push(Connection::new(stream));
         }
     }
 }

@@ -31,15 +31,26 @@ pub fn set_umask(mask: u32) -> u32 {
     unsafe { libc::umask(mask) }
 }
 
+/// of the kernel's signal sets, not libc's
+const SIGNAL_SET_BYTES: usize = 8;
+
 /// The child dies with this process, has a group of its own, default signals and none of them blocked.
 pub fn bind_to_parent(command: &mut Command) {
     let parent = std::process::id() as libc::pid_t;
+    let default = [0_u64; 8]; // no smaller than the kernel's `struct sigaction`; SIG_DFL, no flags, an empty mask
     // SAFETY: only async-signal-safe calls between fork and exec.
     unsafe {
         command.pre_exec(move || {
             libc::setpgid(0, 0);
             for signal in 1..=64 {
-                libc::signal(signal, libc::SIG_DFL); // KILL, STOP and libc's own two refuse, as they should
+                // the call itself, since libc keeps 32 and 33 to itself, and posix_spawn hands them on ignored
+                libc::syscall(
+                    libc::SYS_rt_sigaction,
+                    signal,
+                    &default,
+                    0_usize,
+                    SIGNAL_SET_BYTES,
+                );
             }
             let mut none = std::mem::zeroed();
             libc::sigemptyset(&mut none);

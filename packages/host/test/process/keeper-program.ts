@@ -34,11 +34,11 @@ export interface Kept extends KeeperStarted {
 
 /** A keeper of `argv`; killed after the test with its program, if they still live. */
 export async function keep(t: TestContext, argv: readonly string[], more: Partial<KeeperStart> = {}): Promise<Kept> {
+  // hooks run in the order of their making: the socket must still be there when the keeper is ended
+  t.after(async () => await end(new Keeper(socketPath)));
   const socketPath = join(await directory(t), "k");
   const started = await startKeeper({ program: keeperProgram(), socketPath, consoleBytes: 65_536, argv, ...more });
-  const keeper = new Keeper(socketPath);
-  t.after(async () => await end(keeper));
-  return { ...started, keeper, socketPath };
+  return { ...started, keeper: new Keeper(socketPath), socketPath };
 }
 
 async function end(keeper: Keeper): Promise<void> {

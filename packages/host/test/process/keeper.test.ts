@@ -108,7 +108,7 @@ test("follows the console until the end", async (t) => {
 });
 
 test("a follower can be left at any time", async (t) => {
-  const { keeper } = await keep(t, shell("echo one; sleep 60"));
+  const { keeper } = await keep(t, shell("echo one; exec sleep 60"));
   assert.equal(await readUntil(keeper.followConsole(0), (text) => text.includes("\n")), "one\n");
   const giveUp = new AbortController();
   const following = readUntil(keeper.followConsole(0, giveUp.signal), () => (giveUp.abort(new Error("enough")), false));
