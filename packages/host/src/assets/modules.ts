@@ -38,7 +38,7 @@ export async function selectModules(directory: string): Promise<Module[]> {
       if (isRequired) throw new Error(`the kernel has neither a module ${name} nor has it built in`);
       return;
     }
-    for (const dependency of await dependenciesOf(path)) await add(dependency, true);
+    for (const dependency of await dependenciesOf(path)) await add(moduleName(dependency), true);
     selected.set(name, { name, path });
   };
   for (const name of required) await add(name, true);

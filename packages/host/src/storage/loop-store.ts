@@ -16,7 +16,6 @@ import { readRecord, writeMarks } from "./store-check.ts";
  * Each step looks first whether it has been done, so a run that was broken off is completed by the next.
  */
 const smallestBytes = 1024 ** 3;
-const fstab = "/etc/fstab";
 
 export interface LoopStore {
   directory: string;
@@ -35,6 +34,8 @@ export interface LoopStoreRequest {
   /** who may use the store */
   owner: { uid: number; gid: number };
   onProgress: (text: string) => void;
+  /** the table of file systems that a reboot mounts, fstab(5) */
+  fstab: string;
 }
 
 export async function initLoopStore(paths: Paths, request: LoopStoreRequest): Promise<LoopStore> {
@@ -71,8 +72,8 @@ export async function initLoopStore(paths: Paths, request: LoopStoreRequest): Pr
     await makeFile(file, request.sizeBytes ?? (await defaultSize(file)));
   }
   onProgress(`mounting it on ${directory}`);
-  await writeFstabLine(file, directory);
-  await runTool(["mount", directory], { timeoutMs: 60_000 });
+  await writeFstabLine(request.fstab, file, directory);
+  await runTool(["mount", "--fstab", request.fstab, directory], { timeoutMs: 60_000 });
   if (record === null) await mark(paths, file, request.owner);
   return { directory, file, sizeBytes: (await fs.stat(file)).size, changed: true };
 }
@@ -142,7 +143,7 @@ async function makeFile(file: string, sizeBytes: number): Promise<void> {
 }
 
 /** fstab(5): spaces are written in octal */
-async function writeFstabLine(file: string, directory: string): Promise<void> {
+async function writeFstabLine(fstab: string, file: string, directory: string): Promise<void> {
   const escape = (path: string): string =>
     path.replace(/[\\ \t\n]/g, (character) => `\\${character.charCodeAt(0).toString(8).padStart(3, "0")}`);
   const line = `${escape(file)} ${escape(directory)} btrfs loop,noatime,discard,user_subvol_rm_allowed,nofail 0 0`;

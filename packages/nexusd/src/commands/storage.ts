@@ -15,6 +15,7 @@ export async function storageInit(
       file: options.file,
       sizeBytes: options.size === null ? null : parseSize(options.size),
       owner,
+      fstab: "/etc/fstab",
       onProgress: (text) => process.stderr.write(`${text}\n`),
     });
     process.stdout.write(
