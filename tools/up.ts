@@ -145,7 +145,7 @@ async function runHello(client: Client, tell: (text: string) => void): Promise<v
   let vm = await client.call("vm.get", { params });
   if (vm.state !== "running")
     vm = await client.progress("vm.start", { params, body: {} }, ({ step: what }) => tell(what));
-  tell(`${vm.running?.reason ?? ""}`);
+  if (vm.running !== null) tell(vm.running.reason);
   console.log(paint("bold", `\n$ nexusctl vm exec ${vmName} -- sh -c …`));
   const answer = await client.call("vm.exec", { params, body: { argv: ["sh", "-c", question] } });
   process.stdout.write(answer.stdout + answer.stderr);

@@ -18,7 +18,7 @@ export interface FetchOptions {
 }
 
 /** The kernel package the machine's sources offer now; refuses where there is none. */
-export async function findKernelPackage(signal?: AbortSignal): Promise<{ name: string; version: string }> {
+async function findKernelPackage(signal?: AbortSignal): Promise<{ name: string; version: string }> {
   const depends = await runTool(["apt-cache", "depends", metaPackage], { signal, timeoutMs: 60_000 }).catch(
     (error: unknown) => {
       throw cannot("apt-cache does not answer", error);

@@ -11,7 +11,7 @@ export async function lockDirectory(directory: string, options: FetchOptions): P
   while (!tryLock(handle.fd)) {
     if (!told) options.onProgress(`waiting for another process that prepares ${directory}`);
     told = true;
-    await delay(200, undefined, { ...(options.signal === undefined ? {} : { signal: options.signal }) });
+    await delay(200, undefined, options.signal === undefined ? {} : { signal: options.signal });
   }
   return () => handle.close();
 }

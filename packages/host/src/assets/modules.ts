@@ -25,7 +25,7 @@ export interface Module {
 export async function selectModules(directory: string): Promise<Module[]> {
   const files = new Map<string, string>();
   for (const entry of await fs.readdir(directory, { recursive: true })) {
-    if (/\.ko$/.test(entry)) files.set(moduleName(entry), join(directory, entry));
+    if (entry.endsWith(".ko")) files.set(moduleName(entry), join(directory, entry));
     else if (/\.ko\.(xz|zst|gz)$/.test(entry))
       throw new Error(`the module ${entry} is compressed, which is not supported`);
   }

@@ -26,7 +26,7 @@ function libc(): Libc {
 }
 
 /** a failed system call, shaped like Node's own errors */
-export class SystemCallError extends Error {
+class SystemCallError extends Error {
   override readonly name = "SystemCallError";
   /** symbolic, for example `ENOSPC` */
   readonly code: string;

@@ -12,7 +12,7 @@ const accessList = Buffer.from(
   "hex",
 );
 
-export const everything: readonly Entry[] = [
+const everything: readonly Entry[] = [
   { path: "./", kind: "directory", mode: 0o755 },
   {
     path: "./setuid",

@@ -86,8 +86,8 @@ test("the smallest size that is not refused is large enough", () =>
       source: { directory: tree },
       target: join(directory, "image.ext4"),
       sizeBytes: 16 * 1024 ** 2,
-    }).catch((error: Error) => error.message);
-    const least = Number(/at least (\d+) MiB/.exec(String(refused))?.[1]);
+    }).catch((error: Error) => error);
+    const least = Number(/at least (\d+) MiB/.exec(refused instanceof Error ? refused.message : "")?.[1]);
     await buildExt4({
       source: { directory: tree },
       target: join(directory, "image.ext4"),

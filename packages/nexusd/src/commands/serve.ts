@@ -21,7 +21,7 @@ export async function serve(config: Config, configFile: string | null, locations
   } catch (error) {
     const hint = error instanceof WorkfortError ? error.hint : undefined;
     log.fatal(
-      { ...(hint === undefined ? { err: error } : {}) },
+      hint === undefined ? { err: error } : {},
       `nexusd cannot start: ${error instanceof Error ? error.message : String(error)}${hint === undefined ? "" : `\n  try: ${hint}`}`,
     );
     return 1;

@@ -2,7 +2,7 @@ import type { IncomingMessage } from "node:http";
 import { WorkfortError } from "@workfort/contract";
 
 /** argv and stdin of an exec, 1 MiB each, with room for JSON's escapes */
-export const bodyLimitBytes = 8 * 1024 * 1024;
+const bodyLimitBytes = 8 * 1024 * 1024;
 const bodyTimeoutMs = 30_000;
 
 /** Reads a JSON body within its bounds; undefined where there is none. */

@@ -28,7 +28,7 @@ export class Guard {
       );
     }
     if (origin !== undefined && !hosts.includes(origin.toLowerCase().replace(/^https?:\/\//, ""))) {
-      throw new WorkfortError("forbidden_origin", `pages of ${String(origin).slice(0, 100)} may not use this daemon`);
+      throw new WorkfortError("forbidden_origin", `pages of ${origin.slice(0, 100)} may not use this daemon`);
     }
     if (isPublic) return;
     const given = /^Bearer (\S+)$/i.exec(authorization ?? "")?.[1];

@@ -12,7 +12,7 @@ const setFlags = 0x4008941a; // BTRFS_IOC_SUBVOL_SETFLAGS
 const readOnlyFlag = 2n; // BTRFS_SUBVOL_RDONLY
 const nameOffset = 56;
 /** inode number of every subvolume's root */
-export const subvolumeInode = 256n;
+const subvolumeInode = 256n;
 /** statfs f_type of btrfs */
 export const btrfsMagic = 0x9123683e;
 

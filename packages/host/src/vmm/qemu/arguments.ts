@@ -3,7 +3,7 @@ import type { VmSpec } from "@workfort/core";
 import { runPaths } from "../../paths.ts";
 
 /** name of the agent's port (codex/reference/guest-protocol.md) */
-export const agentPortName = "org.workfort.agent.0";
+const agentPortName = "org.workfort.agent.0";
 
 /** translated code that software emulation keeps, MiB; QEMU's own default takes an eighth of the host's memory */
 export const translationCacheMiB = 128;

@@ -1,9 +1,13 @@
 import { promises as fs } from "node:fs";
 import type { Duplex } from "node:stream";
+import { setTimeout as delay } from "node:timers/promises";
 import type { RunFacts, VmmEnd, VmmRun } from "@workfort/core";
 import { runPaths } from "../../paths.ts";
-import type { Keeper } from "../../process/keeper.ts";
+import { KeeperError, type Keeper } from "../../process/keeper.ts";
 import { openChannel } from "./hello.ts";
+
+/** between two questions to a keeper that broke off, ms */
+const askAgainMs = 200;
 
 /** One QEMU behind its keeper. */
 export class QemuRun implements VmmRun {
@@ -16,9 +20,21 @@ export class QemuRun implements VmmRun {
   }
 
   async waitForEnd(signal?: AbortSignal): Promise<VmmEnd> {
-    const end = await this.#keeper.waitForEnd(signal);
+    const end = await this.#awaitEnd(signal);
     const errorOutput = await this.#keeper.errorOutput().catch(() => "");
     return { exitCode: end.exitCode, signal: end.signal, endedAt: end.endedAt, errorOutput };
+  }
+
+  /** Only a keeper that cannot be reached has gone; one that is busy is asked again. */
+  async #awaitEnd(signal: AbortSignal | undefined): ReturnType<Keeper["waitForEnd"]> {
+    for (;;) {
+      try {
+        return await this.#keeper.waitForEnd(signal);
+      } catch (error) {
+        if (!(error instanceof KeeperError) || error.code !== "protocol") throw error;
+        await delay(askAgainMs, undefined, signal === undefined ? {} : { signal });
+      }
+    }
   }
 
   async openChannel(signal: AbortSignal): Promise<Duplex> {
