@@ -25,9 +25,7 @@ launch() {
   if [ -z "${NODE_COMPILE_CACHE:-}" ] && [ -n "${XDG_CACHE_HOME:-${HOME:-}}" ]; then
     export NODE_COMPILE_CACHE="${XDG_CACHE_HOME:-$HOME/.cache}/workfort/node"
   fi
-  # the bundle looks by itself whether it is still what the sources say
-  program=$root/packages/$1/dist/$1.js
-  [ -f "$program" ] || program=$root/packages/$1/src/main.ts
+  program=$root/packages/$1/src/main.ts
   shift
   exec "$node" "$program" "$@"
 }

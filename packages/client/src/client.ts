@@ -41,8 +41,8 @@ type Arguments<Name extends OperationName, Rest extends readonly unknown[] = []>
 const lineType: typeof progressType = "application/x-ndjson";
 
 interface AnyInput {
-  params?: Record<string, unknown>;
-  query?: Record<string, unknown>;
+  params?: Record<string, string>;
+  query?: Record<string, string | undefined>;
   body?: unknown;
 }
 

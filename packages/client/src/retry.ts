@@ -7,7 +7,7 @@ import { DaemonUnreachable } from "./errors.ts";
 export const retryDelaysMs: readonly number[] = [50, 100, 200, 400, 800, ...Array.from({ length: 14 }, () => 2000)];
 
 /** Whether an error says that the line broke, and not that the daemon or the guest refused. */
-export function isBreak(error: unknown): boolean {
+function isBreak(error: unknown): boolean {
   if (error instanceof DaemonUnreachable || error instanceof OutputStreamError) return true;
   return error instanceof WorkfortError && (error.code === "stopping" || error.code === "agent_unreachable");
 }

@@ -24,7 +24,8 @@ export class Transport {
   readonly address: string;
   readonly #http: Http;
   readonly #agent: Agent;
-  readonly #base: RequestOptions;
+  readonly #where: RequestOptions;
+  readonly #headers: Record<string, string>;
 
   constructor(target: Target) {
     // `import` of node:http would also load its lazy members (fetch and WebSocket): 40 ms for what is not used
@@ -32,16 +33,14 @@ export class Transport {
       this.#http = process.getBuiltinModule("node:http");
       this.address = target.socket;
       // a server name is for TLS; looking for one costs 9 ms (the regular expression for IPv6)
-      this.#base = { socketPath: target.socket, servername: "" } as RequestOptions;
+      this.#where = { socketPath: target.socket, servername: "" } as RequestOptions;
+      this.#headers = {};
     } else {
       const url = new URL(target.url);
       this.#http = process.getBuiltinModule(url.protocol === "https:" ? "node:https" : "node:http") as Http;
       this.address = url.origin;
-      this.#base = {
-        hostname: url.hostname.replace(/^\[|\]$/g, ""),
-        port: url.port,
-        headers: target.token === undefined ? {} : { authorization: `Bearer ${target.token}` },
-      };
+      this.#where = { hostname: url.hostname.replace(/^\[|\]$/g, ""), port: url.port };
+      this.#headers = target.token === undefined ? {} : { authorization: `Bearer ${target.token}` };
     }
     this.#agent = new this.#http.Agent({ keepAlive: true });
   }
@@ -51,11 +50,11 @@ export class Transport {
     outgoing.signal?.throwIfAborted();
     const { method, path, body } = outgoing;
     const request = this.#http.request({
-      ...this.#base,
+      ...this.#where,
       agent: this.#agent,
       method,
       path,
-      headers: { ...this.#base.headers, ...headersOf(outgoing) },
+      headers: { ...this.#headers, ...headersOf(outgoing) },
       ...(outgoing.signal === undefined ? {} : { signal: outgoing.signal }),
     });
     const head = this.#headOf(request, outgoing.signal);

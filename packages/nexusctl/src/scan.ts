@@ -21,7 +21,7 @@ export function disambiguate(words: readonly string[], command: AnyCommand): str
       out.push(word);
       continue;
     }
-    const [name = "", value] = split(word);
+    const [name, value] = split(word);
     if (!/^(--[a-z][a-z-]+|-[a-z]+)$/i.test(name) || (value !== undefined && /^-[a-z]{2,}$/i.test(name)))
       throw new UsageError(`there is no flag ${word}`);
     const takesValue = shapeOf(name, command)?.kind === "parsed" || shapeOf(name, command)?.kind === "enum";

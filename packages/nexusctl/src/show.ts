@@ -14,6 +14,6 @@ export async function show(
 }
 
 /** Indented for people, one line for programs; nothing for an operation without a result. */
-export function showJson(cli: Cli, result: unknown): void {
+function showJson(cli: Cli, result: unknown): void {
   if (result !== undefined) cli.out.write(`${JSON.stringify(result, null, cli.out.isTty ? 2 : undefined)}\n`);
 }

@@ -163,10 +163,7 @@ test("a start whose answer was lost is not a second start", async () => {
       if (!first || request.method !== "POST") return false;
       first = false;
       // the guest starts it, but nothing comes back
-      const { end, write } = response;
-      response.write = (() => true) as typeof write;
-      response.end = (() => response) as typeof end;
-      response.writeHead = (() => response) as typeof response.writeHead;
+      Object.assign(response, { write: () => true, end: () => response, writeHead: () => response });
       request.once("end", () => setImmediate(() => request.socket.destroy()));
       return false;
     };

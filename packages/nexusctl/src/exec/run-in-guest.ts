@@ -3,7 +3,7 @@ import type { Process } from "@workfort/contract";
 import { brokenPipe, type Cli } from "../cli.ts";
 import { exitCodes } from "../exit-codes.ts";
 import { doing } from "../failures.ts";
-import { formatDuration, plural } from "../format/units.ts";
+import { plural } from "../format/units.ts";
 import { Kept } from "./kept.ts";
 import { signalNumber, Signals } from "./signals.ts";
 
@@ -24,27 +24,30 @@ export async function runInGuest(
     await cli.client.call("process.signal", { params, body: { signal } });
   });
   cli.onBrokenPipe = () => void signals.end("PIPE").finally(() => process.exit(brokenPipe));
+  let lostBytes = 0;
   const ended = await doing(`run ${command.argv[0] ?? ""} in VM "${vm}"`, () =>
     runProcess(cli.client, vm, start, {
       stdin: options.stdin ? process.stdin : undefined,
       onStdout: (bytes) => (kept === null ? cli.out.pour(bytes) : kept.stdout.push(bytes)),
       onStderr: (bytes) => (kept === null ? cli.err.pour(bytes) : kept.stderr.push(bytes)),
       onStart: () => signals.ready(),
-      onGap: (output, bytes) =>
+      onGap: (output, bytes) => {
+        lostBytes += bytes;
         cli.err.write(
           `nexusctl: ${plural(bytes, "byte")} of ${output} came and went while the line to the guest was down\n`,
-        ),
+        );
+      },
     }),
   ).finally(() => signals.close());
   if (options.stdin) process.stdin.destroy();
   await forget(cli, params);
   if (kept !== null) cli.out.write(`${JSON.stringify(kept.result(ended), null, cli.out.isTty ? 2 : undefined)}\n`);
-  else if (ended.timedOut)
-    cli.err.write(`nexusctl: ended after ${formatDuration(command.timeoutMs ?? 0)} (--timeout)\n`);
-  return exitCodeOf(ended);
+  else if (ended.timedOut) cli.err.write(`nexusctl: ended after ${(command.timeoutMs ?? 0) / 1000} s (--timeout)\n`);
+  // output that is not whole is no success, whatever the command thinks of it
+  return exitCodeOf(ended) || (lostBytes > 0 ? exitCodes.failure : exitCodes.ok);
 }
 
-export function exitCodeOf({ timedOut, exitCode, signal }: Process): number {
+function exitCodeOf({ timedOut, exitCode, signal }: Process): number {
   if (timedOut) return exitCodes.timeout;
   return exitCode ?? 128 + signalNumber(signal);
 }

@@ -26,7 +26,7 @@ export function painter(on: boolean): Paint {
 
 /** Text of others without its control characters, which could move the cursor or lie about what was printed. */
 export function printable(text: string): string {
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (character) =>
+  return text.replace(/\p{Cc}/gu, (character) =>
     character === "\n" || character === "\t" ? " " : `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`,
   );
 }

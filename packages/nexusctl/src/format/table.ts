@@ -18,7 +18,7 @@ const gap = "   ";
 const plain = /^[\x20-\x7e]*$/;
 
 /** Columns of a width that text takes on a terminal; the measuring of wide characters is loaded where there are any. */
-export async function measure(texts: Iterable<string>): Promise<Width> {
+async function measure(texts: Iterable<string>): Promise<Width> {
   for (const text of texts) {
     if (!plain.test(text)) return (await import("string-width")).default;
   }

@@ -72,7 +72,10 @@ async function assertParses(path: readonly string[], command: AnyCommand, line: 
     if (word.startsWith("--")) assert.ok(flags.includes(word.slice(2).split("=")[0] ?? ""), `${line}: ${word}`);
     else if (word.startsWith("-"))
       assert.ok(
-        [...word.slice(1)].every((letter) => aliases.includes(letter)),
+        word
+          .slice(1)
+          .split("")
+          .every((letter) => aliases.includes(letter)),
         `${line}: ${word}`,
       );
   }

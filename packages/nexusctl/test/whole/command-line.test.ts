@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { text } from "node:stream/consumers";
 import { tmpdir } from "node:os";
@@ -189,6 +189,37 @@ test("the launcher works through links and from anywhere", async (context) => {
     const [[code]] = (await Promise.all([once(child, "exit"), once(child.stdout, "data")])) as [[number], unknown];
     assert.equal(code, 0, program);
   }
+});
+
+test("a checkout without its Node says what brings it, and takes a newer one on PATH", async (context) => {
+  const directory = temporary(context);
+  cpSync(join(launcher, ".."), join(directory, "bin"), { recursive: true, verbatimSymlinks: true });
+  mkdirSync(join(directory, "packages/nexusctl/src"), { recursive: true });
+  mkdirSync(join(directory, ".workfort"));
+  writeFileSync(join(directory, ".workfort/instance"), "second\n");
+  writeFileSync(
+    join(directory, "packages/nexusctl/src/main.ts"),
+    "console.log(process.env.NEXUS_INSTANCE as string);\n",
+  );
+  const tools = join(directory, "tools");
+  mkdirSync(tools);
+  const run = async (env: Record<string, string>): Promise<[number, string, string]> => {
+    const child = spawn(join(directory, "bin/nxc"), [], {
+      env: { HOME: directory, PATH: `${tools}:/usr/bin:/bin`, ...env },
+      cwd: "/",
+    });
+    const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, "close")]);
+    return [code as number, stdout, stderr];
+  };
+  // an old Node is found first and taken for what it is
+  writeFileSync(join(tools, "node"), "#!/bin/sh\nexit 1\n", { mode: 0o755 });
+  const [code, , stderr] = await run({});
+  assert.equal(code, 1);
+  assert.match(stderr, /^nxc: no Node that fits: .*\n {2}try: npm ci {3}\(in \/.*\)\n$/);
+  rmSync(join(tools, "node"));
+  symlinkSync(process.execPath, join(tools, "node"));
+  assert.deepEqual(await run({}), [0, "second\n", ""]);
+  assert.deepEqual(await run({ NEXUS_INSTANCE: "first" }), [0, "first\n", ""]);
 });
 
 test("doctor and storage init end as the nexusd they run", async () => {

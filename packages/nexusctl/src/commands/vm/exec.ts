@@ -62,7 +62,7 @@ export default defineCommand({
         brief: "print exit code and the first MiB of each output as one JSON object",
       },
     },
-    aliases: { u: "user", w: "cwd", e: "env", t: "timeout", i: "stdin" },
+    aliases: { u: "user", w: "cwd", e: "env", i: "stdin" },
   },
   commandAfter: 1,
   about:
