@@ -1,12 +1,12 @@
 import { createClient, type Client } from "@workfort/client/client";
 import { locate, type Locations } from "@workfort/contract/locations";
 import { painter, wantsColour, type Paint } from "./format/colour.ts";
-import { UsageError } from "./failures.ts";
+import { Failure, UsageError } from "./failures.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
 
 /** one of the two standard outputs */
-export class Output {
+class Output {
   readonly stream: NodeJS.WriteStream;
   readonly paint: Paint;
 
@@ -104,7 +104,7 @@ export class Cli {
 
   #output(stream: NodeJS.WriteStream): Output {
     stream.on("error", (error: NodeJS.ErrnoException) => {
-      if (error.code !== "EPIPE") throw error;
+      if (error.code !== "EPIPE") throw new Failure("write the output", error);
       this.onBrokenPipe();
     });
     return new Output(stream, this.env);

@@ -34,6 +34,9 @@ export function explain(error: unknown, unreachable: (error: DaemonUnreachable) 
     return own("bad_answer", exitCodes.failure, cause.message, [], "nexusctl version   (says whether the two fit)");
   }
   const message = cause instanceof Error ? cause.message : String(cause);
+  // the machine refuses: a full disk, a program that is not there
+  if (action !== null && cause instanceof Error && "syscall" in cause)
+    return own("system", exitCodes.failure, `cannot ${action}: ${message}`, [], undefined);
   const why = [`nexusctl has a defect: ${message.split("\n")[0] ?? ""}`];
   return own(
     "defect",

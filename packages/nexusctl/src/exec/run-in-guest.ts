@@ -38,8 +38,10 @@ export async function runInGuest(
         );
       },
     }),
-  ).finally(() => signals.close());
-  if (options.stdin) process.stdin.destroy();
+  ).finally(() => {
+    signals.close();
+    if (options.stdin) process.stdin.destroy(); // nobody reads the rest of it
+  });
   await forget(cli, params);
   if (kept !== null) cli.out.write(`${JSON.stringify(kept.result(ended), null, cli.out.isTty ? 2 : undefined)}\n`);
   else if (ended.timedOut) cli.err.write(`nexusctl: ended after ${(command.timeoutMs ?? 0) / 1000} s (--timeout)\n`);

@@ -68,6 +68,13 @@ test("every other failure has its words and its code, and none a trace", () => {
   const [headline, why, , code] = said(new Failure('list "x"', new TypeError("x is not a function\n    at y")));
   assert.deepEqual([headline, why, code], ['cannot list "x"', ["nexusctl has a defect: x is not a function"], 1]);
   assert.equal(said("just text")[3], 1);
+  const full = Object.assign(new Error("ENOSPC: no space left on device, write"), { syscall: "write" });
+  assert.deepEqual(said(new Failure("write the output", full)), [
+    "cannot write the output: ENOSPC: no space left on device, write",
+    [],
+    undefined,
+    1,
+  ]);
 });
 
 test("programs get the daemon's problem unchanged", () => {

@@ -165,6 +165,12 @@ test("a reader that leaves ends it without a word", async () => {
   assert.equal(await said, "");
 });
 
+test("a full disk is said to be full", async () => {
+  const child = spawn("/bin/sh", ["-c", '"$0" --help >/dev/full', launcher], { env: nobody });
+  const [stderr, [code]] = await Promise.all([text(child.stderr), once(child, "close")]);
+  assert.deepEqual([code, stderr], [1, "error: cannot write the output: ENOSPC: no space left on device, write\n"]);
+});
+
 test("a defect is one line, and the trace is there for the asking", async () => {
   await using daemon = await FakeDaemon.start((_, response) => sendJson(response, { vms: 5 }));
   const { code, stderr } = await nexusctl(daemon.env, ["vm", "list"]);

@@ -22,7 +22,7 @@ export default defineCommand({
   async run(cli: Cli, flags: Flags, ...names: readonly string[]) {
     const command = ["nexusctl image delete", ...names].join(" ");
     if (!flags.yes && !(await confirm(cli, `delete ${quoted("image", names)}`, command))) return exitCodes.failure;
-    return await forEachName(cli, flags, names, async (name) => {
+    const code = await forEachName(cli, flags, names, async (name) => {
       await doing(`delete image "${name}"`, () =>
         withProgress(cli, flags, `deleting ${name}`, () =>
           cli.client.call("image.delete", { params: { image: name } }),
@@ -30,5 +30,7 @@ export default defineCommand({
       );
       showDeleted(cli, flags, name);
     });
+    if (code === 0) cli.hint("nexusctl image list");
+    return code;
   },
 });

@@ -45,12 +45,14 @@ export default defineCommand({
       ...(flags.keepWorkspace ? ["--keep-workspace"] : []),
     ].join(" ");
     if (!flags.yes && !(await confirm(cli, what, command))) return exitCodes.failure;
-    return await forEachName(cli, flags, names, async (name) => {
+    const code = await forEachName(cli, flags, names, async (name) => {
       await doing(`delete VM "${name}"`, () =>
         withProgress(cli, flags, `deleting ${name}`, () => remove(cli, name, flags)),
       );
       showDeleted(cli, flags, name);
     });
+    if (code === 0) cli.hint(flags.keepWorkspace ? "nexusctl workspace list" : "nexusctl vm list");
+    return code;
   },
 });
 

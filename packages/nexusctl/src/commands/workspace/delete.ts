@@ -22,7 +22,7 @@ export default defineCommand({
   async run(cli: Cli, flags: Flags, ...names: readonly string[]) {
     const command = ["nexusctl workspace delete", ...names].join(" ");
     if (!flags.yes && !(await confirm(cli, `delete ${quoted("workspace", names)}`, command))) return exitCodes.failure;
-    return await forEachName(cli, flags, names, async (name) => {
+    const code = await forEachName(cli, flags, names, async (name) => {
       await doing(`delete workspace "${name}"`, () =>
         withProgress(cli, flags, `deleting ${name}`, () =>
           cli.client.call("workspace.delete", { params: { workspace: name } }),
@@ -30,5 +30,7 @@ export default defineCommand({
       );
       showDeleted(cli, flags, name);
     });
+    if (code === 0) cli.hint("nexusctl workspace list");
+    return code;
   },
 });
