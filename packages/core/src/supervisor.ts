@@ -56,6 +56,8 @@ export class Supervisor {
   readonly #memoryLimitMiB: number;
   readonly #runDirectory: (vmId: string) => string;
   readonly #live = new Map<string, LiveVm>();
+  /** runs that have ended, while what they left is being cleared away */
+  readonly #clearing = new Map<string, Promise<void>>();
   #detached = false;
 
   constructor(needs: {
@@ -108,6 +110,11 @@ export class Supervisor {
     return this.#live.get(vmId)?.run ?? null;
   }
 
+  /** Resolves when nothing of an ended run is left that a new run or a deletion could meet. */
+  async cleared(vmId: string): Promise<void> {
+    await this.#clearing.get(vmId);
+  }
+
   /** Resolves when the VM runs and, if asked, its agent has answered. */
   async start(vmId: string, request: StartVm, options: StartOptions): Promise<void> {
     requireDecision(this.#find(vmId), "start");
@@ -117,6 +124,7 @@ export class Supervisor {
       this.#kernels.current(),
     ]);
     const overheadMiB = await driver.overheadMiB(this.#find(vmId));
+    await this.cleared(vmId);
     const live = this.#begin(vmId, driver, kernel.version, overheadMiB);
     options.onProgress({ step: `booting with ${status.kind} (${status.accelerator ?? "?"})` });
     try {
@@ -410,15 +418,21 @@ export class Supervisor {
     const { state, reason } = explainEnd(live.endReason, end, console);
     this.#settle(live, state, reason, end);
     failpoint("vm.end.settled");
+    const clearing = this.#clear(live, console).finally(() => this.#clearing.delete(live.vm.id));
+    this.#clearing.set(live.vm.id, clearing);
+    await clearing;
+    live.noteReleased();
+  }
+
+  /** Keeps the console and forgets the run; what cannot be done now is done when the daemon starts again. */
+  async #clear(live: LiveVm, console: Buffer): Promise<void> {
+    const { name, id } = live.vm;
     await this.#consoles
-      .save(live.vm.id, console)
-      .catch((error: unknown) => this.#log.warn({ vm: live.vm.name, err: error }, "the console could not be kept"));
+      .save(id, console)
+      .catch((error: unknown) => this.#log.warn({ vm: name, err: error }, "the console could not be kept"));
     await live.run
       ?.release()
-      .catch((error: unknown) =>
-        this.#log.warn({ vm: live.vm.name, err: error }, "a run's leftovers could not be removed"),
-      );
-    live.noteReleased();
+      .catch((error: unknown) => this.#log.warn({ vm: name, err: error }, "a run's leftovers could not be removed"));
   }
 
   #settle(live: LiveVm, state: "stopped" | "crashed", reason: string, end: VmmEnd | null): void {

@@ -126,6 +126,7 @@ export class Vms {
   }
 
   async delete(reference: string, options: { keepWorkspace: boolean }): Promise<void> {
+    await this.#supervisor.cleared(this.find(reference).id);
     const vm = this.find(reference);
     requireDecision(vm, "delete");
     await this.#remove({ vm, workspace: options.keepWorkspace ? null : this.#store.findWorkspace(vm.workspaceId) });

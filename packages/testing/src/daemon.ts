@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createClient, type Client } from "@workfort/client";
 import { locate, type Locations } from "@workfort/contract/locations";
+import { deleteSubvolume } from "@workfort/host/storage/btrfs/ioctls.ts";
 import { checkout, node, testEnvironment } from "./environment.ts";
 import { eventually } from "./eventually.ts";
 
@@ -120,6 +121,7 @@ export class TestDaemon {
     this.client.close();
     const left = await this.leftovers();
     await fs.rm(join(this.#env["XDG_RUNTIME_DIR"] ?? "", "."), { recursive: true, force: true }).catch(() => {});
+    await this.#removeStore();
     await fs.rm(this.directory, { recursive: true, force: true });
     if (left.length > 0) throw new Error(`left over: ${left.join(", ")}`);
   }
@@ -137,9 +139,17 @@ export class TestDaemon {
       if (!/^\d+$/.test(pid) || Number(pid) === process.pid || Number(pid) === this.#child?.pid) continue;
       const line = await fs.readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
       if (line.includes(this.directory) || line.includes(this.locations.runtimeDirectory))
-        found.push(`process ${pid}: ${line.replaceAll("\0", " ").slice(0, 200)}`);
+        found.push(`process ${pid}: ${line.replaceAll("\0", " ").slice(0, 4000)}`);
     }
     return found;
+  }
+
+  /** Images are read-only, even for root. */
+  async #removeStore(): Promise<void> {
+    for (const kind of ["images", "workspaces"]) {
+      const parent = join(this.locations.dataDirectory, kind);
+      for (const name of await fs.readdir(parent).catch(() => [])) await deleteSubvolume(join(parent, name));
+    }
   }
 
   #spawn(env: Record<string, string>): ChildProcess {

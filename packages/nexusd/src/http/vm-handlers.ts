@@ -31,7 +31,10 @@ export function vmHandlers({
       const vm = vms.find(params.vm);
       const tailBytes = query.tailBytes === 0 ? null : query.tailBytes;
       const run = supervisor.liveRun(vm.id);
-      if (run === null) return new Bytes(Readable.from([tailOf(await consoles.read(vm.id), tailBytes)]));
+      if (run === null) {
+        await supervisor.cleared(vm.id); // it may have ended just now, and its console be on the way to the archive
+        return new Bytes(Readable.from([tailOf(await consoles.read(vm.id), tailBytes)]));
+      }
       if (query.follow) return new Bytes(run.followConsole(tailBytes, signal));
       return new Bytes(Readable.from([await run.console(tailBytes)]));
     },
