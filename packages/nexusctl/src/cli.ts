@@ -19,9 +19,9 @@ class Output {
     return this.stream.isTTY === true;
   }
 
-  /** columns of the terminal, 80 where there is none */
+  /** columns of the terminal; without one lines are not broken */
   get columns(): number {
-    return this.stream.columns || 80;
+    return this.isTty ? this.stream.columns || 80 : Infinity;
   }
 
   write(text: string): void {

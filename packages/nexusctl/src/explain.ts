@@ -68,7 +68,8 @@ function shorten(detail: string, action: string): string {
   const subject = /\b(VM|image|workspace) "[^"]*"$/.exec(action)?.[0];
   if (subject === undefined) return detail;
   if (detail === `there is no ${subject}`) return `there is no such ${subject.split(" ")[0]}`;
-  return detail.startsWith(`${subject} `) ? `it ${detail.slice(subject.length + 1)}` : detail;
+  if (!detail.startsWith(`${subject} `)) return detail;
+  return `it ${detail.slice(subject.length + 1)}`.replace(/^it cannot \w+: /, "");
 }
 
 /** fields of requests, as the command line calls them */

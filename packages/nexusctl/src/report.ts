@@ -2,6 +2,7 @@ import { DaemonUnreachable } from "@workfort/client/errors";
 import type { Cli } from "./cli.ts";
 import { explain, type Explanation } from "./explain.ts";
 import { printable } from "./format/colour.ts";
+import { wrapWords } from "./format/wrap.ts";
 
 /** Prints an error and gives its exit code. */
 export async function report(cli: Cli, error: unknown, json: boolean): Promise<number> {
@@ -17,7 +18,7 @@ export async function report(cli: Cli, error: unknown, json: boolean): Promise<n
 export function renderError({ headline, why, next }: Explanation, { err }: Pick<Cli, "err">): string {
   const lines = [
     `${err.paint("red", "error:")} ${printable(headline)}`,
-    ...why.map((line) => `  ${printable(line)}`),
+    ...why.flatMap((line) => wrapWords(printable(line), err.columns - 2)).map((line) => `  ${line}`),
     ...(next === undefined ? [] : [`  ${err.paint("dim", "try:")} ${printable(next)}`]),
   ];
   return lines.map((line) => `${line}\n`).join("");

@@ -4,8 +4,12 @@ import { defineCommand, outputAliases, outputFlags, type OutputFlags } from "../
 import { printable, type Paint } from "../format/colour.ts";
 import { renderPairs } from "../format/table.ts";
 import { formatAge, formatMiB } from "../format/units.ts";
+import { wrapWords } from "../format/wrap.ts";
 import { show } from "../show.ts";
 import { storageLine } from "../views/storage.ts";
+
+/** where the values begin */
+const valueColumn = 10;
 
 export default defineCommand({
   parameters: {
@@ -22,11 +26,15 @@ export default defineCommand({
   ],
   async run(cli: Cli, flags: OutputFlags) {
     const status = await cli.client.call("system.status");
-    await show(cli, flags, status, { names: [], human: () => statusText(status, cli.now, cli.out.paint) });
+    await show(cli, flags, status, {
+      names: [],
+      human: () => statusText(status, cli.now, cli.out.paint, cli.out.columns),
+    });
   },
 });
 
-export function statusText(status: Status, now: number, paint: Paint): string {
+/** `columns` is the width of the terminal */
+export function statusText(status: Status, now: number, paint: Paint, columns: number): string {
   const { vmm, memory, storage } = status;
   const pairs = renderPairs(
     [
@@ -35,7 +43,7 @@ export function statusText(status: Status, now: number, paint: Paint): string {
         `${paint("green", "running")}, version ${status.version}, pid ${status.pid}, up ${formatAge(status.startedAt, now)}`,
       ],
       ["VMM", vmm.usable ? vmmName(status) : paint("red", `${vmm.kind} cannot be used`)],
-      ["", paint("dim", printable(vmm.reason))],
+      ...wrapWords(printable(vmm.reason), columns - valueColumn).map((line) => ["", paint("dim", line)] as const),
       ["Kernel", status.kernel ?? paint("red", "none: VMs cannot start")],
       ["VMs", `${status.runningCount} of ${status.vmCount} running`],
       [

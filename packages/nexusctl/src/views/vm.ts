@@ -2,6 +2,7 @@ import type { Vm } from "@workfort/contract";
 import { printable, type Paint, type Style } from "../format/colour.ts";
 import { renderPairs, renderTable, type Cell, type Column } from "../format/table.ts";
 import { formatAge, formatMiB, formatTime } from "../format/units.ts";
+import { wrapWords } from "../format/wrap.ts";
 
 const stateStyles: Record<Vm["state"], Style | undefined> = {
   created: undefined,
@@ -19,6 +20,9 @@ const agentStyles: Record<Vm["agent"], Style | undefined> = {
   ready: "green",
   unreachable: "red",
 };
+
+/** where the values of vmDetail begin */
+const valueColumn = 12;
 
 export function stateCell(state: Vm["state"]): Cell {
   return { text: state, style: stateStyles[state] };
@@ -43,7 +47,8 @@ export async function vmTable(vms: readonly Vm[], now: number, paint: Paint): Pr
   return await renderTable(columns, vms, paint);
 }
 
-export function vmDetail(vm: Vm, now: number, paint: Paint): string {
+/** `columns` is the width of the terminal */
+export function vmDetail(vm: Vm, now: number, paint: Paint, columns: number): string {
   const { text, style } = stateCell(vm.state);
   const time = (at: number | null): string | null =>
     at === null ? null : `${formatTime(at)}  (${formatAge(at, now)} ago)`;
@@ -59,7 +64,9 @@ export function vmDetail(vm: Vm, now: number, paint: Paint): string {
       ["Image", vm.imageName ?? "-"],
       ["Workspace", `${vm.workspaceName}  ${paint("dim", vm.workspaceId)}`],
       ["VMM", running === null ? vm.vmm : `${running.kind}, ${accelerator(running.accelerator)}, pid ${running.pid}`],
-      ["", running === null ? null : paint("dim", printable(running.reason))],
+      ...wrapWords(printable(running?.reason ?? ""), columns - valueColumn).map(
+        (line) => ["", line === "" ? null : paint("dim", line)] as const,
+      ),
       ["CID", String(vm.cid)],
       ["Created", time(vm.createdAt)],
       ["Started", time(vm.startedAt)],

@@ -38,7 +38,7 @@ test("a long reason gets lines of its own", () => {
   const why = `VM "dev" cannot start: ${"it needs more memory than there is, ".repeat(4)}`;
   assert.deepEqual(said(new Failure('start VM "dev"', new WorkfortError("insufficient_memory", why))), [
     'cannot start VM "dev"',
-    [why.replace('VM "dev"', "it")],
+    [why.replace('VM "dev" cannot start: ', "")],
     undefined,
     6,
   ]);

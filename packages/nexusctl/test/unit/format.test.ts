@@ -4,6 +4,7 @@ import { stripVTControlCharacters } from "node:util";
 import { bar } from "../../src/format/bar.ts";
 import { painter, printable, wantsColour } from "../../src/format/colour.ts";
 import { renderPairs, renderTable } from "../../src/format/table.ts";
+import { wrapWords } from "../../src/format/wrap.ts";
 import { formatAge, formatBytes, formatDuration, formatMiB, plural } from "../../src/format/units.ts";
 
 test("sizes are in the unit that reads best", () => {
@@ -69,6 +70,13 @@ test("a table is aligned, also with wide characters, and has no spaces at line e
     rows,
   );
   assert.equal(table, "NAME   COUNT   NOTE\ndev        7\n名前    1000   x\n👩‍💻e\u0301       12   y\n");
+});
+
+test("long lines are broken between words", () => {
+  assert.deepEqual(wrapWords("one two three", 8), ["one two", "three"]);
+  assert.deepEqual(wrapWords("averylongword is here", 5), ["averylongword", "is", "here"]);
+  assert.deepEqual(wrapWords("as it is", Infinity), ["as it is"]);
+  assert.deepEqual(wrapWords("", 5), [""]);
 });
 
 test("colour changes no alignment", async () => {

@@ -49,7 +49,7 @@ test("a list of VMs has a line for each", async () => {
 });
 
 test("one VM shows its state and why, and what runs it", () => {
-  const text = vmDetail({ ...vm, stateReason: "said \x1b[31mred" }, now, plain);
+  const text = vmDetail({ ...vm, stateReason: "said \x1b[31mred" }, now, plain, Infinity);
   assert.match(text, /^State +running {2}said \\x1b\[31mred$/m);
   assert.match(text, /^VMM +qemu, software emulation, pid 4711$/m);
   assert.doesNotMatch(text, /Ended/);
@@ -140,7 +140,7 @@ test("status is one screen", () => {
     config: null,
     notices: ["records were set aside"],
   };
-  const text = statusText(status, now, plain);
+  const text = statusText(status, now, plain, Infinity);
   assert.match(text, /^Daemon +running, version 0\.1\.0, pid 4711, up 60s$/m);
   assert.match(text, /^VMM +qemu 7\.2 with software emulation\n +no KVM$/m);
   assert.match(text, /^Kernel +none: VMs cannot start$/m);

@@ -13,6 +13,9 @@ export default defineCommand({
   ],
   async run(cli: Cli, flags: OutputFlags, name: string) {
     const vm = await doing(`show VM "${name}"`, () => cli.client.call("vm.get", { params: { vm: name } }));
-    await show(cli, flags, vm, { names: [vm.name], human: () => vmDetail(vm, cli.now, cli.out.paint) });
+    await show(cli, flags, vm, {
+      names: [vm.name],
+      human: () => vmDetail(vm, cli.now, cli.out.paint, cli.out.columns),
+    });
   },
 });
