@@ -67,7 +67,8 @@ pub fn apply(identity: &Identity) -> Result<(), Failure> {
         set_host_name(name).map_err(|why| Failure::internal(&format!("the host name cannot be set: {why}")))?;
     }
     if let Some(unix_ns) = unix_ns {
-        sys::set_realtime_clock(unix_ns).map_err(|why| Failure::internal(&format!("the clock cannot be set: {why}")))?;
+        sys::set_realtime_clock(unix_ns)
+            .map_err(|why| Failure::internal(&format!("the clock cannot be set: {why}")))?;
     }
     Ok(())
 }
@@ -90,7 +91,10 @@ fn is_host_name(text: &str) -> bool {
 
 fn unix_ns(text: &str) -> Result<i64, Failure> {
     let digits_only = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|_| digits_only).ok_or_else(|| Failure::bad_request("clockUnixNs: a decimal number of nanoseconds"))
+    text.parse()
+        .ok()
+        .filter(|_| digits_only)
+        .ok_or_else(|| Failure::bad_request("clockUnixNs: a decimal number of nanoseconds"))
 }
 
 /// the first line of a file

@@ -50,7 +50,8 @@ pub async fn end(processes: Rc<Processes>, grace: Duration) {
 fn any_user_process() -> bool {
     let Ok(entries) = fs::read_dir("/proc") else { return false };
     let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    pids.filter(|pid| *pid != 1).any(|pid| fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| is_user_process(&stat)))
+    pids.filter(|pid| *pid != 1)
+        .any(|pid| fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| is_user_process(&stat)))
 }
 
 /// `pid (name) state ppid pgrp session tty tpgid flags …`, where the name may hold anything

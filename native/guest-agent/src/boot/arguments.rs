@@ -10,13 +10,8 @@ pub struct Arguments {
 }
 
 pub fn parse(command_line: &str) -> Arguments {
-    let mut arguments = Arguments {
-        root: "/dev/vda".into(),
-        root_type: "ext4".into(),
-        read_only: false,
-        hostname: None,
-        probe: false,
-    };
+    let mut arguments =
+        Arguments { root: "/dev/vda".into(), root_type: "ext4".into(), read_only: false, hostname: None, probe: false };
     for word in command_line.split_whitespace() {
         let Some(word) = word.strip_prefix("workfort.") else { continue };
         match word.split_once('=') {
@@ -37,7 +32,8 @@ mod tests {
 
     #[test]
     fn takes_its_own_words_only() {
-        let parsed = parse("console=ttyS0 root=/dev/sda workfort.hostname=dev workfort.readonly quiet workfort.root=/dev/vdb\n");
+        let parsed =
+            parse("console=ttyS0 root=/dev/sda workfort.hostname=dev workfort.readonly quiet workfort.root=/dev/vdb\n");
         assert_eq!((parsed.root.as_str(), parsed.root_type.as_str()), ("/dev/vdb", "ext4"));
         assert_eq!((parsed.read_only, parsed.hostname.as_deref(), parsed.probe), (true, Some("dev"), false));
         assert!(parse("workfort.probe").probe);

@@ -82,7 +82,11 @@ fn enter_root(arguments: &Arguments) -> Result<(), String> {
     while !root.exists() {
         let patience = ROOT_PATIENCE.saturating_sub(begun.elapsed());
         if patience.is_zero() {
-            return Err(format!("the root device {} has not appeared within {} s", arguments.root, ROOT_PATIENCE.as_secs()));
+            return Err(format!(
+                "the root device {} has not appeared within {} s",
+                arguments.root,
+                ROOT_PATIENCE.as_secs()
+            ));
         }
         events.block(patience);
     }

@@ -12,7 +12,9 @@ const HARMLESS: libc::c_ulong = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEX
 
 /// What loading modules and finding the root needs.
 pub fn mount_first() -> Result<(), String> {
-    for (kind, target, flags) in [("proc", "/proc", HARMLESS), ("sysfs", "/sys", HARMLESS), ("devtmpfs", "/dev", libc::MS_NOSUID)] {
+    for (kind, target, flags) in
+        [("proc", "/proc", HARMLESS), ("sysfs", "/sys", HARMLESS), ("devtmpfs", "/dev", libc::MS_NOSUID)]
+    {
         let _ = fs::create_dir(target);
         sys::mount(kind, target, kind, flags, "").map_err(|why| format!("{target}: {why}"))?;
     }
@@ -28,7 +30,8 @@ pub fn mount_root(arguments: &Arguments) -> Result<(), String> {
     for directory in ["/proc", "/sys", "/dev"] {
         let target = format!("{NEW_ROOT}{directory}");
         let _ = fs::create_dir(&target);
-        sys::mount(directory, &target, "", libc::MS_MOVE, "").map_err(|why| format!("{directory} cannot be moved: {why}"))?;
+        sys::mount(directory, &target, "", libc::MS_MOVE, "")
+            .map_err(|why| format!("{directory} cannot be moved: {why}"))?;
     }
     let _ = fs::remove_file("/init"); // the program itself stays in memory
     std::env::set_current_dir(NEW_ROOT).map_err(|why| format!("{NEW_ROOT}: {why}"))?;
@@ -54,7 +57,9 @@ pub fn mount_rest() {
     }
     let _ = fs::create_dir("/run/lock");
     let _ = fs::set_permissions("/run/lock", PermissionsExt::from_mode(0o1777));
-    for (target, link) in [("/proc/self/fd", "/dev/fd"), ("fd/0", "/dev/stdin"), ("fd/1", "/dev/stdout"), ("fd/2", "/dev/stderr")] {
+    for (target, link) in
+        [("/proc/self/fd", "/dev/fd"), ("fd/0", "/dev/stdin"), ("fd/1", "/dev/stdout"), ("fd/2", "/dev/stderr")]
+    {
         let _ = symlink(target, link); // devtmpfs starts without them
     }
 }

@@ -35,7 +35,8 @@ fn unescape(text: &str) -> PathBuf {
     let mut plain = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let octal = bytes.get(at + 1..at + 4).and_then(|digits| u8::from_str_radix(str::from_utf8(digits).ok()?, 8).ok());
+        let octal =
+            bytes.get(at + 1..at + 4).and_then(|digits| u8::from_str_radix(str::from_utf8(digits).ok()?, 8).ok());
         match (bytes[at], octal) {
             (b'\\', Some(byte)) => {
                 plain.push(byte);

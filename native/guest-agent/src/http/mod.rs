@@ -54,7 +54,11 @@ pub fn send_empty(respond: &mut SendResponse<Bytes>, status: StatusCode) {
 }
 
 /// None where the peer has gone.
-pub fn send_head(respond: &mut SendResponse<Bytes>, status: StatusCode, media_type: &'static str) -> Option<SendStream<Bytes>> {
+pub fn send_head(
+    respond: &mut SendResponse<Bytes>,
+    status: StatusCode,
+    media_type: &'static str,
+) -> Option<SendStream<Bytes>> {
     let mut head = Response::new(());
     *head.status_mut() = status;
     head.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(media_type));
@@ -81,7 +85,8 @@ fn parse_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, Failure> {
         return Err(Failure::bad_request("body: not a JSON object"));
     }
     let mut parser = serde_json::Deserializer::from_slice(text);
-    let value = serde_path_to_error::deserialize(&mut parser).map_err(|why| Failure::bad_request(&format!("body: {why}")))?;
+    let value =
+        serde_path_to_error::deserialize(&mut parser).map_err(|why| Failure::bad_request(&format!("body: {why}")))?;
     parser.end().map_err(|why| Failure::bad_request(&format!("body: {why}")))?;
     Ok(value)
 }
@@ -108,7 +113,16 @@ mod tests {
 
     #[test]
     fn takes_one_object_and_nothing_else() {
-        for text in ["", "[]", "null", r#"["id",["a"]]"#, r#"{"argv":["a"]} {}"#, "{", r#"{"argv":["a"],"argv":["b"]}"#, "\u{feff}{}"] {
+        for text in [
+            "",
+            "[]",
+            "null",
+            r#"["id",["a"]]"#,
+            r#"{"argv":["a"]} {}"#,
+            "{",
+            r#"{"argv":["a"],"argv":["b"]}"#,
+            "\u{feff}{}",
+        ] {
             refusal(text);
         }
         assert!(parse_json::<StartRequest>(b" \n{\"argv\":[\"a\"]}\n").is_ok());

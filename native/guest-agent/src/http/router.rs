@@ -36,7 +36,11 @@ fn default_grace_ms() -> u64 {
     2000
 }
 
-pub async fn route(agent: &Rc<Agent>, request: Request<RecvStream>, respond: &mut SendResponse<Bytes>) -> Result<(), Failure> {
+pub async fn route(
+    agent: &Rc<Agent>,
+    request: Request<RecvStream>,
+    respond: &mut SendResponse<Bytes>,
+) -> Result<(), Failure> {
     let (head, mut body) = request.into_parts();
     let path: Vec<&str> = head.uri.path().split('/').skip(1).collect();
     let query = match path.as_slice() {
@@ -45,13 +49,16 @@ pub async fn route(agent: &Rc<Agent>, request: Request<RecvStream>, respond: &mu
         _ => Query::parse(head.uri.query(), &[]),
     }?;
     match (&head.method, path.as_slice()) {
-        (&Method::GET, ["v1", "agent"]) => send_json(respond, StatusCode::OK, &identity::describe(agent.userspace_start_ms)),
+        (&Method::GET, ["v1", "agent"]) => {
+            send_json(respond, StatusCode::OK, &identity::describe(agent.userspace_start_ms))
+        }
         (&Method::POST, ["v1", "identity"]) => {
             identity::apply(&read_json(&mut body).await?)?;
             send_json(respond, StatusCode::OK, &json!({}));
         }
         (&Method::POST, ["v1", "power"]) => {
-            let PowerRequest { action: PowerAction::Poweroff | PowerAction::Reboot, grace_ms } = read_json(&mut body).await?;
+            let PowerRequest { action: PowerAction::Poweroff | PowerAction::Reboot, grace_ms } =
+                read_json(&mut body).await?;
             if grace_ms > 60_000 {
                 return Err(Failure::bad_request("graceMs: 0 to 60000"));
             }
@@ -77,7 +84,9 @@ pub async fn route(agent: &Rc<Agent>, request: Request<RecvStream>, respond: &mu
             let described: Vec<_> = all.iter().map(|process| process.describe()).collect();
             send_json(respond, StatusCode::OK, &json!({ "processes": described }));
         }
-        (&Method::GET, ["v1", "processes", id]) => send_json(respond, StatusCode::OK, &agent.processes.find(id)?.describe()),
+        (&Method::GET, ["v1", "processes", id]) => {
+            send_json(respond, StatusCode::OK, &agent.processes.find(id)?.describe())
+        }
         (&Method::DELETE, ["v1", "processes", id]) => {
             agent.processes.forget(id)?;
             send_empty(respond, StatusCode::NO_CONTENT);

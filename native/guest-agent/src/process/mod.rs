@@ -120,7 +120,11 @@ impl Process {
     pub fn check_offsets(&self, offsets: [u64; 2]) -> Result<(), Failure> {
         for (name, output, offset) in [("stdout", &self.stdout, offsets[0]), ("stderr", &self.stderr, offsets[1])] {
             if offset > output.end() {
-                return Err(Failure::bad_request(&format!("query: {name} of process {} ends at {}, before {offset}", self.id, output.end())));
+                return Err(Failure::bad_request(&format!(
+                    "query: {name} of process {} ends at {}, before {offset}",
+                    self.id,
+                    output.end()
+                )));
             }
         }
         Ok(())
@@ -138,7 +142,8 @@ impl Process {
         if self.has_exited() {
             return Err(Failure::conflict(&format!("process {} has ended", self.id)));
         }
-        sys::kill(-self.pid, number).map_err(|why| Failure::internal(&format!("process {} cannot be signalled: {why}", self.id)))
+        sys::kill(-self.pid, number)
+            .map_err(|why| Failure::internal(&format!("process {} cannot be signalled: {why}", self.id)))
     }
 
     fn note_exit(&self, how: Ended) {

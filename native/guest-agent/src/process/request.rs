@@ -57,7 +57,10 @@ impl StartRequest {
         }
         let words = self.argv.len().max(self.env.len());
         let bytes = |words: &mut dyn Iterator<Item = &String>| words.map(|word| word.len() + 1).sum::<usize>();
-        if words > MOST_WORDS || bytes(&mut self.argv.iter()) > WORDS_BYTES || bytes(&mut self.env.iter().flat_map(|(key, value)| [key, value])) > WORDS_BYTES {
+        if words > MOST_WORDS
+            || bytes(&mut self.argv.iter()) > WORDS_BYTES
+            || bytes(&mut self.env.iter().flat_map(|(key, value)| [key, value])) > WORDS_BYTES
+        {
             return refuse("argv, env: at most 4096 entries and 1 MiB each");
         }
         let texts = self.argv.iter().chain(self.env.keys()).chain(self.env.values()).chain(self.cwd.iter());

@@ -29,7 +29,10 @@ impl SignalRequest {
 
 /// The name without SIG, or the number of one that has none.
 pub fn name(number: i32) -> String {
-    SIGNALS.iter().find(|(_, known)| *known == number).map_or_else(|| number.to_string(), |(name, _)| (*name).to_string())
+    SIGNALS
+        .iter()
+        .find(|(_, known)| *known == number)
+        .map_or_else(|| number.to_string(), |(name, _)| (*name).to_string())
 }
 
 const SIGNALS: [(&str, i32); 31] = [

@@ -39,7 +39,11 @@ pub fn start(processes: &Rc<Processes>, request: StartRequest) -> Result<Rc<Proc
     let output = |pipe| Output::new(pipe, request.ring_bytes, processes.ring_memory.clone(), changed.clone());
     let stdin = Stdin::new(pipes.stdin).map_err(refuse)?;
     let (stdout, stderr) = (output(pipes.stdout).map_err(refuse)?, output(pipes.stderr).map_err(refuse)?);
-    sys::prepare_child(&mut command, Child { credentials: user.credentials, cwd: cwd.clone(), files: processes.file_limit }).map_err(refuse)?;
+    sys::prepare_child(
+        &mut command,
+        Child { credentials: user.credentials, cwd: cwd.clone(), files: processes.file_limit },
+    )
+    .map_err(refuse)?;
     let child = command.spawn().map_err(refuse)?;
 
     let process = Rc::new(Process {

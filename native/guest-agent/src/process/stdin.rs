@@ -76,7 +76,11 @@ impl Process {
                 };
                 let Ok(written) = written else {
                     self.stdin.borrow_mut().close();
-                    return Err(Failure::conflict(&format!("process {} no longer reads its stdin; accepted are {} bytes", self.id, self.stdin.borrow().accepted)));
+                    return Err(Failure::conflict(&format!(
+                        "process {} no longer reads its stdin; accepted are {} bytes",
+                        self.id,
+                        self.stdin.borrow().accepted
+                    )));
                 };
                 self.stdin.borrow_mut().accepted += written as u64;
                 rest = &rest[written..];
@@ -93,13 +97,19 @@ impl Process {
     fn begin_write(&self, offset: u64) -> Result<Rc<AsyncFd<OwnedFd>>, Failure> {
         let mut stdin = self.stdin.borrow_mut();
         let Pipe::Open(pipe) = &stdin.pipe else {
-            return Err(Failure::conflict(&format!("the stdin of process {} is not open; accepted are {} bytes", self.id, stdin.accepted)));
+            return Err(Failure::conflict(&format!(
+                "the stdin of process {} is not open; accepted are {} bytes",
+                self.id, stdin.accepted
+            )));
         };
         if stdin.busy {
             return Err(Failure::conflict(&format!("another request writes to the stdin of process {}", self.id)));
         }
         if offset != stdin.accepted {
-            return Err(Failure::conflict(&format!("the stdin of process {} has accepted {} bytes, not {offset}", self.id, stdin.accepted)));
+            return Err(Failure::conflict(&format!(
+                "the stdin of process {} has accepted {} bytes, not {offset}",
+                self.id, stdin.accepted
+            )));
         }
         let pipe = pipe.clone();
         stdin.busy = true;

@@ -28,7 +28,10 @@ type Readers = [(u8, Rc<Reader>); 2];
 impl Process {
     /// Sends both outputs from the given offsets on; with `follow` until the process has ended and all was sent.
     pub async fn send_output(self: Rc<Self>, mut stream: SendStream<Bytes>, from: [u64; 2], follow: bool) {
-        let readers = [(STDOUT, Reader::new(&self.stdout, from[0], follow)), (STDERR, Reader::new(&self.stderr, from[1], follow))];
+        let readers = [
+            (STDOUT, Reader::new(&self.stdout, from[0], follow)),
+            (STDERR, Reader::new(&self.stderr, from[1], follow)),
+        ];
         // when the peer goes, what it has not read stays in the rings
         let _ = self.send_frames(&mut stream, &readers, follow).await;
     }

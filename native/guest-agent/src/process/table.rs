@@ -25,7 +25,13 @@ pub struct Processes {
 
 impl Processes {
     pub fn new(file_limit: FileLimit) -> Self {
-        Processes { list: RefCell::default(), made_up: Cell::new(0), closed: Cell::new(false), ring_memory: Rc::default(), file_limit }
+        Processes {
+            list: RefCell::default(),
+            made_up: Cell::new(0),
+            closed: Cell::new(false),
+            ring_memory: Rc::default(),
+            file_limit,
+        }
     }
 
     pub fn all(&self) -> Vec<Rc<Process>> {

@@ -24,7 +24,9 @@ pub fn find(text: &str) -> Result<User, Failure> {
 fn look_up(text: &str, passwd: &str, group: &str) -> Option<User> {
     let (user_part, group_part) = text.split_once(':').map_or((text, None), |(user, group)| (user, Some(group)));
     let by_number = number(user_part);
-    let is_meant = |row: &Vec<&str>| row.len() >= 7 && (row[0] == user_part || (by_number.is_some() && number(row[2]) == by_number));
+    let is_meant = |row: &Vec<&str>| {
+        row.len() >= 7 && (row[0] == user_part || (by_number.is_some() && number(row[2]) == by_number))
+    };
     let (name, uid, own_gid, home, shell) = match passwd.lines().map(fields).find(is_meant) {
         Some(row) => (row[0].to_string(), number(row[2])?, number(row[3])?, row[5].to_string(), row[6].to_string()),
         // root has to exist even in an image without users; a bare number needs no row

@@ -7,12 +7,21 @@ use std::ptr;
 
 use super::{check, text};
 
-/// Orphans of the guest become this process's children.
+/// What is done once so that children need not do it: orphans of the guest become this process's children, and nothing
+/// that this program itself inherited goes on to them, be it a signal's disposition, the signal mask or an open file.
 pub fn become_reaper() {
-    // SAFETY: plain system calls; PID 1 gets the orphans anyway.
+    // SAFETY: plain system calls, and a record of zeros is a valid action or mask.
     unsafe {
-        libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1);
-        libc::signal(libc::SIGPIPE, libc::SIG_IGN);
+        libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1); // PID 1 gets the orphans anyway
+        for signal in 1..=64 {
+            // not by way of the C library, which keeps 32 and 33 to itself
+            libc::syscall(libc::SYS_rt_sigaction, signal, &DEFAULT_ACTION, 0, size_of::<u64>());
+        }
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &none, ptr::null_mut());
+        libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
+        libc::signal(libc::SIGPIPE, libc::SIG_IGN); // the standard library gives it back to children
     }
 }
 
@@ -24,7 +33,11 @@ pub fn reap_one() -> Option<(i32, Ended)> {
     if pid <= 0 {
         return None;
     }
-    let ended = if libc::WIFSIGNALED(status) { Ended::Signal(libc::WTERMSIG(status)) } else { Ended::Code(libc::WEXITSTATUS(status)) };
+    let ended = if libc::WIFSIGNALED(status) {
+        Ended::Signal(libc::WTERMSIG(status))
+    } else {
+        Ended::Code(libc::WEXITSTATUS(status))
+    };
     Some((pid, ended))
 }
 
@@ -58,8 +71,7 @@ pub struct Child {
 /// the kernel's own record of a signal's action, all of it zero
 const DEFAULT_ACTION: [u64; 4] = [0; 4];
 
-/// The child leads a session of its own, has default signals, nothing open but its standard streams, and no
-/// protection from the OOM killer.
+/// The child leads a session of its own, as `Child` has it, with no protection from the OOM killer.
 pub fn prepare_child(command: &mut Command, child: Child) -> io::Result<()> {
     let cwd = text(&child.cwd)?;
     let Child { credentials: who, files: FileLimit(files), .. } = child;
@@ -67,14 +79,6 @@ pub fn prepare_child(command: &mut Command, child: Child) -> io::Result<()> {
     unsafe {
         command.pre_exec(move || {
             libc::setsid();
-            for signal in 1..=64 {
-                // not by way of the C library, which keeps 32 and 33 to itself
-                libc::syscall(libc::SYS_rt_sigaction, signal, &DEFAULT_ACTION, 0, size_of::<u64>());
-            }
-            let mut none: libc::sigset_t = std::mem::zeroed();
-            libc::sigemptyset(&mut none);
-            libc::sigprocmask(libc::SIG_SETMASK, &none, ptr::null_mut());
-            libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
             libc::setrlimit(libc::RLIMIT_NOFILE, &files);
             let file = libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
             if file >= 0 {

@@ -29,13 +29,17 @@ pub fn set_host_name(name: &str) -> io::Result<()> {
 pub fn mount(source: &str, target: &str, kind: &str, flags: libc::c_ulong, data: &str) -> io::Result<()> {
     let (source, target, kind, data) = (text(source)?, text(target)?, text(kind)?, text(data)?);
     // SAFETY: all four are NUL-terminated and outlive the call.
-    check(unsafe { libc::mount(source.as_ptr(), target.as_ptr(), kind.as_ptr(), flags, data.as_ptr().cast()) }).map(drop)
+    check(unsafe { libc::mount(source.as_ptr(), target.as_ptr(), kind.as_ptr(), flags, data.as_ptr().cast()) })
+        .map(drop)
 }
 
 pub fn remount_read_only(target: &Path) -> io::Result<()> {
     let target = text(target)?;
     // SAFETY: the target is NUL-terminated; a remount ignores the rest.
-    check(unsafe { libc::mount(ptr::null(), target.as_ptr(), ptr::null(), libc::MS_REMOUNT | libc::MS_RDONLY, ptr::null()) }).map(drop)
+    check(unsafe {
+        libc::mount(ptr::null(), target.as_ptr(), ptr::null(), libc::MS_REMOUNT | libc::MS_RDONLY, ptr::null())
+    })
+    .map(drop)
 }
 
 pub fn unmount(target: &Path) -> io::Result<()> {

@@ -9,7 +9,11 @@ use super::check;
 pub fn vsock_listen(port: u32) -> io::Result<OwnedFd> {
     // SAFETY: the fresh descriptor is ours; the address is valid for its size.
     unsafe {
-        let socket = OwnedFd::from_raw_fd(check(libc::socket(libc::AF_VSOCK, libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK, 0))?);
+        let socket = OwnedFd::from_raw_fd(check(libc::socket(
+            libc::AF_VSOCK,
+            libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK,
+            0,
+        ))?);
         let mut address: libc::sockaddr_vm = std::mem::zeroed();
         address.svm_family = libc::AF_VSOCK as libc::sa_family_t;
         address.svm_port = port;
@@ -32,7 +36,12 @@ pub fn vsock_accept(listener: BorrowedFd<'_>) -> io::Result<(OwnedFd, VsockPeer)
     unsafe {
         let mut address: libc::sockaddr_vm = std::mem::zeroed();
         let mut size = size_of::<libc::sockaddr_vm>() as libc::socklen_t;
-        let fd = libc::accept4(listener.as_raw_fd(), (&raw mut address).cast(), &mut size, libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK);
+        let fd = libc::accept4(
+            listener.as_raw_fd(),
+            (&raw mut address).cast(),
+            &mut size,
+            libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK,
+        );
         Ok((OwnedFd::from_raw_fd(check(fd)?), VsockPeer { cid: address.svm_cid, port: address.svm_port }))
     }
 }
@@ -57,7 +66,8 @@ pub fn device_events() -> io::Result<OwnedFd> {
 pub fn loopback_up() -> io::Result<()> {
     // SAFETY: `request` is a valid ifreq with a NUL-terminated name.
     unsafe {
-        let socket = OwnedFd::from_raw_fd(check(libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0))?);
+        let socket =
+            OwnedFd::from_raw_fd(check(libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0))?);
         let mut request: libc::ifreq = std::mem::zeroed();
         request.ifr_name[0] = b'l' as libc::c_char;
         request.ifr_name[1] = b'o' as libc::c_char;

@@ -23,7 +23,12 @@ pub struct Channel<'a, S> {
 
 impl<'a, S> Channel<'a, S> {
     pub fn new(stream: &'a mut S, read_before: BytesMut) -> Self {
-        Channel { stream, read_before, tail: BytesMut::with_capacity(2 * LINE_BYTES), unsent: BytesMut::with_capacity(WRITE_BYTES) }
+        Channel {
+            stream,
+            read_before,
+            tail: BytesMut::with_capacity(2 * LINE_BYTES),
+            unsent: BytesMut::with_capacity(WRITE_BYTES),
+        }
     }
 
     /// The end of what was read, as long as a hello.
@@ -40,7 +45,11 @@ impl<'a, S> Channel<'a, S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Channel<'_, S> {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         if self.read_before.is_empty() {
             ready!(Pin::new(&mut *self.stream).poll_read(context, buffer))?;

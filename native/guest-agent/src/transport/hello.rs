@@ -11,7 +11,10 @@ pub const LINE_BYTES: usize = 64;
 
 /// Answers the newest hello in `held` and what is read after it; gives the bytes that followed the hello, and None when
 /// the stream ends first.
-pub async fn greet<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, mut held: BytesMut) -> io::Result<Option<BytesMut>> {
+pub async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    mut held: BytesMut,
+) -> io::Result<Option<BytesMut>> {
     loop {
         if let Some((nonce, end)) = newest_hello(&held) {
             let answer = [b"WORKFORT/1 READY ", &nonce[..], b"\n"].concat();

@@ -1,0 +1,18 @@
+//! The agent as an ordinary process, spoken to over a Unix socket as the host would over a virtio-serial port.
+//! Run by `cargo test`; needs a POSIX shell with the usual tools. What needs root is passed over without it.
+
+mod agent;
+mod client;
+mod frames;
+
+mod bounds;
+mod endurance;
+mod hostility;
+mod identity;
+mod output;
+mod processes;
+mod refusals;
+mod signals;
+mod stdin;
+mod transport;
+mod users;
