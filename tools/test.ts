@@ -1,35 +1,26 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { promises as fs, readFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
-import { locate } from "@workfort/contract/locations";
-import { prepareAssets } from "@workfort/host/assets/prepare.ts";
-import { runTool } from "@workfort/host/process/run.ts";
+import { join } from "node:path";
+import { makeTestStore } from "./test-store.ts";
 
 /**
  * `npm test [-- file…]`: gives the suite a btrfs of its own in a loop file, runs every kind of test in it, and takes it
  * away again. Ends with a line `N passed, N failed`.
  */
-const storeBytes = 24 * 1024 ** 3; // sparse
 /** a uid nobody has, for the tests that must work without any privilege */
 const strangerUid = 64_321;
 const full = process.argv.includes("--full");
 const named = process.argv.slice(2).filter((word) => !word.startsWith("--"));
 
-const directory = await fs.mkdtemp(join(tmpdir(), "workfort-test-"));
-const store = join(directory, "store");
 let passed = 0;
 let failed = 0;
 const stopped = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stopped.abort());
 
+const store = await makeTestStore(stopped.signal);
+const { directory, env } = store;
 try {
-  const assets = await prepareAssets(locate(process.env, process.getuid?.() ?? 0).cacheDirectory, {
-    signal: stopped.signal,
-    onProgress: (text) => console.log(`  ${text}`),
-  });
-  const env = await makeStore(assets);
   if (named.length > 0) {
     await runNode(
       "named files",
@@ -67,32 +58,10 @@ try {
     if (full) await runNode("full", await find("test/full/**/*.test.ts"), env);
   }
 } finally {
-  await removeStore();
+  await store.remove();
 }
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed > 0 || passed === 0 || stopped.signal.aborted ? 1 : 0;
-
-async function makeStore(assets: { kernelDirectory: string; rootfsImage: string }): Promise<Record<string, string>> {
-  const file = join(directory, "store.btrfs");
-  await fs.mkdir(store);
-  await fs.writeFile(file, "");
-  await fs.truncate(file, storeBytes);
-  await runTool(["mkfs.btrfs", "--quiet", file]);
-  await runTool(["mount", "-o", "loop,noatime,discard", file, store]);
-  await fs.chmod(directory, 0o755);
-  await fs.chmod(store, 0o1777);
-  const kernel = join(store, `kernel-${basename(assets.kernelDirectory)}`);
-  await runTool(["cp", "--recursive", "--sparse=always", assets.kernelDirectory, kernel]);
-  await runTool(["cp", "--sparse=always", assets.rootfsImage, join(store, "debian.ext4")]);
-  await runTool(["chmod", "-R", "a+rX", kernel, join(store, "debian.ext4")]);
-  await fs.chmod(kernel, 0o1777); // whoever runs tests keeps an initramfs there
-  return { WORKFORT_TEST_ROOT: store, WORKFORT_TEST_KERNEL: kernel };
-}
-
-async function removeStore(): Promise<void> {
-  await runTool(["umount", store], { okCodes: [0, 32] });
-  await fs.rm(directory, { recursive: true, force: true });
-}
 
 async function find(...patterns: string[]): Promise<string[]> {
   const found: string[] = [];

@@ -63,9 +63,9 @@ export class TestDaemon {
     return readFileSync(this.#log, "utf8");
   }
 
-  /** Starts it and resolves when it serves; rejects with its log if it ends instead. */
-  async start(env: Record<string, string> = {}): Promise<void> {
-    const child = this.#spawn(env);
+  /** Starts it (from source, or as a bundled program) and resolves when it serves; rejects with its log if it ends instead. */
+  async start(env: Record<string, string> = {}, program?: string): Promise<void> {
+    const child = this.#spawn(env, program);
     const ended = once(child, "exit").then(([code, signal]) => {
       throw new Error(`nexusd ended with ${signal ?? code}:\n${this.log}`);
     });
@@ -152,9 +152,9 @@ export class TestDaemon {
     }
   }
 
-  #spawn(env: Record<string, string>): ChildProcess {
+  #spawn(env: Record<string, string>, program = join(checkout, "packages/nexusd/src/main.ts")): ChildProcess {
     const log = openSync(this.#log, "a");
-    this.#child = spawn(node, [join(checkout, "packages/nexusd/src/main.ts")], {
+    this.#child = spawn(node, [program], {
       env: { ...this.#env, ...env },
       stdio: ["ignore", log, log],
       cwd: "/",

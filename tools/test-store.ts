@@ -1,0 +1,48 @@
+import { promises as fs } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { locate } from "@workfort/contract/locations";
+import { prepareAssets } from "@workfort/host/assets/prepare.ts";
+import { runTool } from "@workfort/host/process/run.ts";
+
+/** A btrfs in a loop file, with a kernel and a root disk in it, for tests and benches; it goes with `remove`. */
+const storeBytes = 24 * 1024 ** 3; // sparse
+
+export interface TestStore {
+  directory: string;
+  /** what packages/testing looks for */
+  env: Record<string, string>;
+  remove(): Promise<void>;
+}
+
+export async function makeTestStore(signal: AbortSignal): Promise<TestStore> {
+  if (process.getuid?.() !== 0)
+    throw new Error("mounting the tests' file system needs root; run this as root or through sudo");
+  const { cacheDirectory } = locate(process.env, 0);
+  const assets = await prepareAssets(cacheDirectory, { signal, onProgress: (text) => console.log(`  ${text}`) });
+  const directory = await fs.mkdtemp(join(tmpdir(), "workfort-test-"));
+  const store = join(directory, "store");
+  const remove = async (): Promise<void> => {
+    await runTool(["umount", store], { okCodes: [0, 1, 32] });
+    await fs.rm(directory, { recursive: true, force: true });
+  };
+  try {
+    const file = join(directory, "store.btrfs");
+    await fs.mkdir(store);
+    await fs.writeFile(file, "");
+    await fs.truncate(file, storeBytes);
+    await runTool(["mkfs.btrfs", "--quiet", file]);
+    await runTool(["mount", "-o", "loop,noatime,discard", file, store]);
+    await fs.chmod(directory, 0o755);
+    await fs.chmod(store, 0o1777);
+    const kernel = join(store, `kernel-${basename(assets.kernelDirectory)}`);
+    await runTool(["cp", "--recursive", "--sparse=always", assets.kernelDirectory, kernel]);
+    await runTool(["cp", "--sparse=always", assets.rootfsImage, join(store, "debian.ext4")]);
+    await runTool(["chmod", "-R", "a+rX", kernel, join(store, "debian.ext4")]);
+    await fs.chmod(kernel, 0o1777); // whoever runs tests keeps an initramfs there
+    return { directory, env: { WORKFORT_TEST_ROOT: store, WORKFORT_TEST_KERNEL: kernel }, remove };
+  } catch (error) {
+    await remove();
+    throw error;
+  }
+}
