@@ -25,14 +25,14 @@ const TURN_BYTES: usize = 256 * 1024;
 const READ_BYTES: usize = 64 * 1024;
 
 pub struct Output {
-    pipe: AsyncFd<OwnedFd>,
+    /// None once it is closed: a descriptor kept would cost every fork
+    pipe: RefCell<Option<Rc<AsyncFd<OwnedFd>>>>,
     ring: RefCell<Ring>,
     memory: Rc<RingMemory>,
     /// those that follow
     readers: RefCell<Vec<Weak<Reader>>>,
     /// offset at which it is drained, known once the process has ended
     drained_at: Cell<Option<u64>>,
-    closed: Cell<bool>,
     /// a reader made room
     room: Notify,
     /// shared with the process: there is something new
@@ -57,19 +57,18 @@ impl Output {
     pub fn new(pipe: OwnedFd, limit: usize, memory: Rc<RingMemory>, changed: Rc<Notify>) -> io::Result<Rc<Self>> {
         sys::set_nonblocking(&pipe)?;
         Ok(Rc::new(Output {
-            pipe: sys::watch(pipe, Interest::READABLE)?,
+            pipe: RefCell::new(Some(Rc::new(sys::watch(pipe, Interest::READABLE)?))),
             ring: RefCell::new(Ring::new(limit)),
             memory,
             readers: RefCell::default(),
             drained_at: Cell::new(None),
-            closed: Cell::new(false),
             room: Notify::new(),
             changed,
         }))
     }
 
     pub fn position(&self) -> OutputPosition {
-        OutputPosition { start: self.start(), end: self.end(), closed: self.closed.get() }
+        OutputPosition { start: self.start(), end: self.end(), closed: self.is_closed() }
     }
 
     /// offset of the oldest byte still held
@@ -82,9 +81,13 @@ impl Output {
         self.ring.borrow().end()
     }
 
+    fn is_closed(&self) -> bool {
+        self.pipe.borrow().is_none()
+    }
+
     /// Whether all that the process itself left is in the ring.
     pub fn is_drained(&self) -> bool {
-        self.closed.get() || self.drained_at.get().is_some_and(|at| self.end() >= at)
+        self.is_closed() || self.drained_at.get().is_some_and(|at| self.end() >= at)
     }
 
     /// Whether its ring could be emptied without taking anything from a follower; not while the ring itself is
@@ -116,7 +119,8 @@ impl Output {
 
     /// The process has ended: takes in at once what it left, as far as followers leave room.
     pub fn note_exit(self: &Rc<Self>) {
-        self.drained_at.set(Some(self.end() + sys::bytes_to_read(&self.pipe)));
+        let left = self.pipe.borrow().as_ref().map_or(0, sys::bytes_to_read);
+        self.drained_at.set(Some(self.end() + left));
         let mut spent = 0;
         while spent < TURN_BYTES
             && let Read::Some(length) = self.read()
@@ -128,8 +132,9 @@ impl Output {
 
     /// Reads the pipe into the ring until its end.
     pub async fn pump(self: Rc<Self>) {
+        let Some(pipe) = self.pipe.borrow().clone() else { return };
         let mut spent = 0;
-        while let Ok(mut ready) = self.pipe.readable().await {
+        while let Ok(mut ready) = pipe.readable().await {
             match self.read() {
                 Read::Some(length) => spent += length,
                 Read::Nothing => ready.clear_ready(),
@@ -146,15 +151,13 @@ impl Output {
 
     /// Moves one piece from the pipe into the ring.
     fn read(&self) -> Read {
-        if self.closed.get() {
-            return Read::End;
-        }
+        let Some(pipe) = self.pipe.borrow().clone() else { return Read::End };
         let room = self.make_room();
         if room == 0 {
             return Read::NoRoom;
         }
         let mut ring = self.ring.borrow_mut();
-        let result = sys::read(self.pipe.get_ref().as_fd(), ring.vacancy(room.min(READ_BYTES)));
+        let result = sys::read(pipe.get_ref().as_fd(), ring.vacancy(room.min(READ_BYTES)));
         if let Ok(length) = result {
             ring.commit(length);
         }
@@ -174,7 +177,7 @@ impl Output {
     }
 
     fn close(&self) {
-        self.closed.set(true);
+        *self.pipe.borrow_mut() = None;
         if self.start() == self.end() {
             self.trim(); // it has never said anything
         }
