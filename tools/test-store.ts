@@ -32,7 +32,7 @@ export async function makeTestStore(signal: AbortSignal): Promise<TestStore> {
     await fs.writeFile(file, "");
     await fs.truncate(file, storeBytes);
     await runTool(["mkfs.btrfs", "--quiet", file]);
-    await runTool(["mount", "-o", "loop,noatime,discard", file, store]);
+    await runTool(["mount", "-o", "loop,noatime,discard=async", file, store]);
     await fs.chmod(directory, 0o755);
     await fs.chmod(store, 0o1777);
     const kernel = join(store, `kernel-${basename(assets.kernelDirectory)}`);

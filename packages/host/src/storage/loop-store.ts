@@ -146,7 +146,7 @@ async function makeFile(file: string, sizeBytes: number): Promise<void> {
 async function writeFstabLine(fstab: string, file: string, directory: string): Promise<void> {
   const escape = (path: string): string =>
     path.replace(/[\\ \t\n]/g, (character) => `\\${character.charCodeAt(0).toString(8).padStart(3, "0")}`);
-  const line = `${escape(file)} ${escape(directory)} btrfs loop,noatime,discard,user_subvol_rm_allowed,nofail 0 0`;
+  const line = `${escape(file)} ${escape(directory)} btrfs loop,noatime,discard=async,user_subvol_rm_allowed,nofail 0 0`;
   const text = (await readTextIfThere(fstab)) ?? "";
   const others = text.split("\n").filter((existing) => existing.split(/\s+/)[1] !== escape(directory));
   await writeAtomically(
