@@ -53,7 +53,7 @@ async function bundleOf(entry: string, target: string): Promise<void> {
       "koffi",
       "--file",
       target,
-      "--code-splitting.inline-dynamic-imports",
+      "--no-codeSplitting",
     ],
     { cwd: checkout },
   );

@@ -69,7 +69,7 @@ for (const [path, source] of sources) {
 }
 for (const [name, { directory, dependencies }] of packages) {
   const own = [...sources].filter(([path]) =>
-    directory === "." ? !path.startsWith("packages/") : path.startsWith(`${directory}/`),
+    directory === "." ? !/^packages\/[^/]+\/src\//.test(path) : path.startsWith(`${directory}/`),
   );
   for (const dependency of dependencies) {
     const named = own.some(([, source]) =>

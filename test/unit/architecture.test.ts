@@ -30,7 +30,7 @@ const adapters: Record<string, readonly string[]> = {
 const keptIn: Record<string, RegExp> = {
   koffi: /^packages\/host\/src\/native\//,
   fastify: /^packages\/nexusd\/src\/http\//,
-  "node:sqlite": /^packages\/host\/src\/store\//,
+  "node:sqlite": /^packages\/(host\/src\/store|testing\/src)\//,
   yaml: /^packages\/nexusd\/src\/config\//,
   "@stricli/core": /^packages\/nexusctl\/src\//,
 };

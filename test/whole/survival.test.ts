@@ -4,7 +4,7 @@ import { readOutputStream } from "@workfort/contract";
 import { assertTidy, eventually, withDaemon, type TestDaemon } from "@workfort/testing";
 
 const params = { vm: "dev" };
-const process_ = { vm: "dev", process: "ticker" };
+const ticker = { vm: "dev", process: "ticker" };
 
 async function startTicker(daemon: TestDaemon): Promise<void> {
   await daemon.importBase();
@@ -20,7 +20,7 @@ const ready = (daemon: TestDaemon): Promise<unknown> =>
     (vm) => vm.state === "running" && vm.agent === "ready",
   );
 const ticks = async (daemon: TestDaemon): Promise<number> =>
-  (await daemon.client.call("process.get", { params: process_ })).stdout.end;
+  (await daemon.client.call("process.get", { params: ticker })).stdout.end;
 
 test("a daemon killed with -9, ten times, loses neither the VM nor a line of its work", () =>
   withDaemon({}, async (daemon) => {
@@ -37,7 +37,7 @@ test("a daemon killed with -9, ten times, loses neither the VM nor a line of its
       () => ticks(daemon),
       (now) => now > before,
     );
-    const { body } = await daemon.client.bytes("process.output", { params: process_ });
+    const { body } = await daemon.client.bytes("process.output", { params: ticker });
     let text = "";
     for await (const frame of readOutputStream(body)) if (frame.kind === "stdout") text += frame.bytes.toString();
     const lines = text.trimEnd().split("\n").map(Number);

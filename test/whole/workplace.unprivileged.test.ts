@@ -20,7 +20,10 @@ test("everything but the mount of the store: import, create, start, work, stop, 
 
     await daemon.client.call("vm.create", { body: { name: "dev", image: "base", memoryMiB: 256 } });
     await daemon.client.call("vm.start", { params, body: {} });
-    const { stdout } = await daemon.client.call("vm.exec", { params, body: { argv: ["sh", "-c", "id -un; stat -c %U:%G /etc/shadow"] } });
+    const { stdout } = await daemon.client.call("vm.exec", {
+      params,
+      body: { argv: ["sh", "-c", "id -un; stat -c %U:%G /etc/shadow"] },
+    });
     assert.equal(stdout, "root\nroot:shadow\n");
     await daemon.die();
     await daemon.start();

@@ -27,9 +27,7 @@ pub fn parse(words: Vec<OsString>) -> Result<Arguments, String> {
         if name == "--" {
             break;
         }
-        let value = words
-            .next()
-            .ok_or_else(|| format!("{name} needs a value"))?;
+        let value = words.next().ok_or_else(|| format!("{name} needs a value"))?;
         match name.as_str() {
             "--socket" => socket = Some(PathBuf::from(value)),
             "--console-bytes" => console_bytes = Some(ring_bytes(&name, &value)?),
@@ -59,11 +57,7 @@ fn ring_bytes(name: &str, value: &OsString) -> Result<usize, String> {
     let bytes = value.to_str().and_then(|text| text.parse().ok());
     match bytes {
         Some(bytes) if RING_BYTES.contains(&bytes) => Ok(bytes),
-        _ => Err(format!(
-            "{name} takes a number of bytes from {} to {}",
-            RING_BYTES.start(),
-            RING_BYTES.end()
-        )),
+        _ => Err(format!("{name} takes a number of bytes from {} to {}", RING_BYTES.start(), RING_BYTES.end())),
     }
 }
 
@@ -77,18 +71,9 @@ mod tests {
 
     #[test]
     fn takes_what_the_protocol_names() {
-        let parsed = parse(words(
-            "--socket /s --console-bytes 4096 --cwd /d -- prog -x --socket",
-        ))
-        .unwrap();
-        assert_eq!(
-            parsed.program,
-            [PathBuf::from("prog"), "-x".into(), "--socket".into()]
-        );
-        assert_eq!(
-            (parsed.console_bytes, parsed.error_bytes),
-            (4096, DEFAULT_ERROR_BYTES)
-        );
+        let parsed = parse(words("--socket /s --console-bytes 4096 --cwd /d -- prog -x --socket")).unwrap();
+        assert_eq!(parsed.program, [PathBuf::from("prog"), "-x".into(), "--socket".into()]);
+        assert_eq!((parsed.console_bytes, parsed.error_bytes), (4096, DEFAULT_ERROR_BYTES));
     }
 
     #[test]

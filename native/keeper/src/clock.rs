@@ -23,10 +23,7 @@ fn read_both() -> Option<(Instant, u64)> {
         let width = before.elapsed();
         Some((width, before + width / 2, counter))
     };
-    (0..TRIES)
-        .filter_map(|_| attempt())
-        .min_by_key(|(width, ..)| *width)
-        .map(|(_, at, counter)| (at, counter))
+    (0..TRIES).filter_map(|_| attempt()).min_by_key(|(width, ..)| *width).map(|(_, at, counter)| (at, counter))
 }
 
 #[cfg(target_arch = "x86_64")]

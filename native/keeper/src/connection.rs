@@ -63,13 +63,7 @@ enum Step {
 
 impl Connection {
     pub fn new(stream: UnixStream) -> Self {
-        Connection {
-            stream,
-            received: Vec::new(),
-            half_closed: false,
-            answer: Vec::new(),
-            task: Task::NextRequest,
-        }
+        Connection { stream, received: Vec::new(), half_closed: false, answer: Vec::new(), task: Task::NextRequest }
     }
 
     pub fn fd(&self) -> RawFd {
@@ -81,9 +75,7 @@ impl Connection {
         let read = !self.half_closed && self.received.len() < RECEIVE_BYTES;
         let write = !self.answer.is_empty()
             || match self.task {
-                Task::Send { which, next, until } => {
-                    next < until.unwrap_or(ring_of(program, which).end())
-                }
+                Task::Send { which, next, until } => next < until.unwrap_or(ring_of(program, which).end()),
                 _ => false,
             };
         (if read { libc::POLLIN } else { 0 }) | (if write { libc::POLLOUT } else { 0 })
@@ -118,8 +110,7 @@ impl Connection {
                 Step::Over => return false,
             }
         }
-        let gone = events & libc::POLLHUP != 0
-            && (self.half_closed || self.received.len() >= RECEIVE_BYTES);
+        let gone = events & libc::POLLHUP != 0 && (self.half_closed || self.received.len() >= RECEIVE_BYTES);
         !(gone || self.half_closed && self.awaits_caller())
     }
 
@@ -170,9 +161,7 @@ impl Connection {
                 }
                 if *next < target {
                     let piece = ring.piece(*next);
-                    let length = piece
-                        .len()
-                        .min(usize::try_from(target - *next).unwrap_or(usize::MAX));
+                    let length = piece.len().min(usize::try_from(target - *next).unwrap_or(usize::MAX));
                     return match write_some(&mut self.stream, &piece[..length]) {
                         Ok(length) => {
                             *next += length as u64;
@@ -187,11 +176,7 @@ impl Connection {
                     None => Step::Wait,
                 }
             }
-            Task::Input {
-                missing,
-                bytes,
-                deadline,
-            } => {
+            Task::Input { missing, bytes, deadline } => {
                 let take = (*missing).min(self.received.len());
                 bytes.extend(self.received.drain(..take));
                 *missing -= take;
@@ -212,11 +197,7 @@ impl Connection {
     }
 
     fn next_request(&mut self, program: &mut Program) -> Step {
-        let end = self
-            .received
-            .iter()
-            .take(LINE_BYTES)
-            .position(|&byte| byte == b'\n');
+        let end = self.received.iter().take(LINE_BYTES).position(|&byte| byte == b'\n');
         let Some(end) = end else {
             if self.received.len() >= LINE_BYTES {
                 return self.refuse("the line is too long");
@@ -242,14 +223,9 @@ impl Connection {
             Request::Console(offset) => self.show(program, Which::Console, offset, false),
             Request::ErrorOutput => self.show(program, Which::Errors, 0, false),
             Request::Follow(offset) => self.show(program, Which::Console, offset, true),
-            Request::Input(length) => self.answer(
-                "",
-                Task::Input {
-                    missing: length,
-                    bytes: Vec::with_capacity(length),
-                    deadline: None,
-                },
-            ),
+            Request::Input(length) => {
+                self.answer("", Task::Input { missing: length, bytes: Vec::with_capacity(length), deadline: None })
+            }
             Request::Release if !program.ended() => self.finish("{\"error\":\"running\"}\n"),
             Request::Release => self.answer("{}\n", Task::Release),
         }
@@ -259,18 +235,8 @@ impl Connection {
         let ring = ring_of(program, which);
         let (start, end) = (ring.start(), ring.end());
         let next = wanted.clamp(start, end);
-        let line = format!(
-            "{{\"start\":{start},\"offset\":{next},\"length\":{}}}\n",
-            end - next
-        );
-        self.answer(
-            &line,
-            Task::Send {
-                which,
-                next,
-                until: if follow { None } else { Some(end) },
-            },
-        )
+        let line = format!("{{\"start\":{start},\"offset\":{next},\"length\":{}}}\n", end - next);
+        self.answer(&line, Task::Send { which, next, until: if follow { None } else { Some(end) } })
     }
 
     fn refuse(&mut self, why: &str) -> Step {
@@ -306,8 +272,5 @@ fn write_some(stream: &mut UnixStream, bytes: &[u8]) -> Result<usize, Step> {
 }
 
 fn is_temporary(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-    )
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }

@@ -12,33 +12,20 @@ pub struct Failure {
 
 impl Failure {
     pub fn new(what: impl Display, why: impl Display) -> Self {
-        Failure {
-            code: 1,
-            text: format!("{what}: {why}"),
-        }
+        Failure { code: 1, text: format!("{what}: {why}") }
     }
 
     pub fn arguments(why: String) -> Self {
-        Failure {
-            code: 2,
-            text: format!("arguments: {why}"),
-        }
+        Failure { code: 2, text: format!("arguments: {why}") }
     }
 
     pub fn cannot_execute(what: impl Display, why: io::Error) -> Self {
-        Failure {
-            code: 127,
-            text: format!("{what}: {why}"),
-        }
+        Failure { code: 127, text: format!("{what}: {why}") }
     }
 
     /// Writes the line, if anybody still reads it; what it quotes cannot break it in two.
     pub fn tell(&self) -> ExitCode {
-        let text: String = self
-            .text
-            .chars()
-            .map(|c| if c.is_control() { '?' } else { c })
-            .collect();
+        let text: String = self.text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
         let _ = writeln!(io::stderr(), "keeper: {text}");
         ExitCode::from(self.code)
     }

@@ -39,10 +39,7 @@ fn main() -> ExitCode {
 fn keep() -> Result<(), Failure> {
     let words: Vec<_> = std::env::args_os().skip(1).collect();
     if words == ["--counter-khz"] {
-        println!(
-            "{}",
-            clock::counter_khz().map_or("null".into(), |khz| khz.to_string())
-        );
+        println!("{}", clock::counter_khz().map_or("null".into(), |khz| khz.to_string()));
         return Ok(());
     }
     let arguments = arguments::parse(words).map_err(Failure::arguments)?;
@@ -59,11 +56,8 @@ fn keep() -> Result<(), Failure> {
 
 /// Starts the program and says so; from then on nobody holds the keeper's standard streams open.
 fn start(arguments: &Arguments) -> Result<Program, Failure> {
-    let null = File::options()
-        .read(true)
-        .write(true)
-        .open("/dev/null")
-        .map_err(|why| Failure::new("/dev/null", why))?;
+    let null =
+        File::options().read(true).write(true).open("/dev/null").map_err(|why| Failure::new("/dev/null", why))?;
     let mut program = program::start(arguments)?;
     if let Err(why) = say_ready(&program) {
         program.kill(); // whoever asked for it can no longer be told
@@ -75,9 +69,7 @@ fn start(arguments: &Arguments) -> Result<Program, Failure> {
 
 fn say_ready(program: &Program) -> io::Result<()> {
     let (keeper, vmm, start_time) = (std::process::id(), program.pid(), program.start_time());
-    let line = format!(
-        "{{\"keeper\":1,\"keeperPid\":{keeper},\"vmmPid\":{vmm},\"vmmStartTime\":{start_time}}}\n"
-    );
+    let line = format!("{{\"keeper\":1,\"keeperPid\":{keeper},\"vmmPid\":{vmm},\"vmmStartTime\":{start_time}}}\n");
     let mut output = io::stdout();
     output.write_all(line.as_bytes())?;
     output.flush()

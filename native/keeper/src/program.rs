@@ -54,11 +54,7 @@ pub enum Taken {
 pub fn start(arguments: &Arguments) -> Result<Program, Failure> {
     let name = arguments.program[0].display();
     let mut command = Command::new(&arguments.program[0]);
-    command
-        .args(&arguments.program[1..])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.args(&arguments.program[1..]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     if let Some(cwd) = &arguments.cwd {
         // told apart from a missing program, which has an exit code of its own
         std::fs::metadata(cwd.join(".")).map_err(|why| Failure::new(cwd.display(), why))?;
@@ -91,8 +87,7 @@ pub fn start(arguments: &Arguments) -> Result<Program, Failure> {
     let equipped = start_time.and_then(|start_time| {
         program.start_time = start_time;
         let [input, output, errors] = pipes;
-        (program.input, program.output, program.errors) =
-            (pipe(input)?, pipe(output)?, pipe(errors)?);
+        (program.input, program.output, program.errors) = (pipe(input)?, pipe(output)?, pipe(errors)?);
         Ok(())
     });
     match equipped {
@@ -116,11 +111,7 @@ impl Program {
     /// None once it has been reaped: its number may be another process's by then.
     pub fn signal(&mut self, signal: i32) -> Option<io::Result<()>> {
         self.reap();
-        if self.reaped.is_some() {
-            None
-        } else {
-            Some(sys::send_signal(self.child.id(), signal))
-        }
+        if self.reaped.is_some() { None } else { Some(sys::send_signal(self.child.id(), signal)) }
     }
 
     /// Ends it at once, before anybody has been told of it.
@@ -133,11 +124,7 @@ impl Program {
         if self.reaped.is_none()
             && let Ok(Some(status)) = self.child.try_wait()
         {
-            self.reaped = Some(Reaped {
-                status,
-                at: Instant::now(),
-                at_ms: now_ms(),
-            });
+            self.reaped = Some(Reaped { status, at: Instant::now(), at_ms: now_ms() });
             self.input = None;
         }
     }
@@ -157,18 +144,11 @@ impl Program {
 
     /// When `settle` will make the end final at the latest; none while it runs.
     pub fn drain_deadline(&self) -> Option<Instant> {
-        if self.ended {
-            None
-        } else {
-            self.reaped.as_ref().map(|reaped| reaped.at + DRAIN)
-        }
+        if self.ended { None } else { self.reaped.as_ref().map(|reaped| reaped.at + DRAIN) }
     }
 
     pub fn output_descriptors(&self) -> impl Iterator<Item = RawFd> {
-        [&self.output, &self.errors]
-            .into_iter()
-            .flatten()
-            .map(AsRawFd::as_raw_fd)
+        [&self.output, &self.errors].into_iter().flatten().map(AsRawFd::as_raw_fd)
     }
 
     pub fn input_descriptor(&self) -> Option<RawFd> {
@@ -241,16 +221,12 @@ fn read_into(pipe: &mut Option<File>, ring: &mut Ring, ready: impl Fn(RawFd) -> 
 }
 
 fn is_temporary(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-    )
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
 fn read_start_time(pid: u32) -> io::Result<u64> {
     let stat = std::fs::read(format!("/proc/{pid}/stat"))?;
-    parse_start_time(&stat)
-        .ok_or_else(|| io::Error::other(format!("/proc/{pid}/stat cannot be understood")))
+    parse_start_time(&stat).ok_or_else(|| io::Error::other(format!("/proc/{pid}/stat cannot be understood")))
 }
 
 /// Field 22, proc_pid_stat(5); the name in field 2 is any bytes and may itself hold `) `.
@@ -261,9 +237,7 @@ fn parse_start_time(stat: &[u8]) -> Option<u64> {
 }
 
 fn now_ms() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_millis() as u64)
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
 fn or_null(value: Option<i32>) -> String {

@@ -52,11 +52,7 @@ fn parse_offset(text: &str) -> Result<u64, &'static str> {
 
 /// Digits only: `u64::from_str` would also take a plus sign.
 fn parse_number(text: &str) -> Option<u64> {
-    if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        text.parse().ok()
-    } else {
-        None
-    }
+    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
 #[cfg(test)]

@@ -13,11 +13,7 @@ pub struct Ring {
 
 impl Ring {
     pub fn new(limit: usize) -> Self {
-        Ring {
-            bytes: VecDeque::with_capacity(limit),
-            limit,
-            end: 0,
-        }
+        Ring { bytes: VecDeque::with_capacity(limit), limit, end: 0 }
     }
 
     /// most bytes held
@@ -44,10 +40,7 @@ impl Ring {
 
     /// Bytes from `offset` on, as many as lie in one piece; none at the end, and none for an offset not held.
     pub fn piece(&self, offset: u64) -> &[u8] {
-        let Some(skip) = offset
-            .checked_sub(self.start())
-            .and_then(|skip| usize::try_from(skip).ok())
-        else {
+        let Some(skip) = offset.checked_sub(self.start()).and_then(|skip| usize::try_from(skip).ok()) else {
             return &[];
         };
         let (older, newer) = self.bytes.as_slices();

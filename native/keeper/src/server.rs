@@ -25,13 +25,7 @@ pub struct Server<'a> {
 
 impl<'a> Server<'a> {
     pub fn new(socket: &'a Socket, program: Program, signals: File) -> Self {
-        Server {
-            socket,
-            program,
-            signals,
-            connections: Vec::new(),
-            released: false,
-        }
+        Server { socket, program, signals, connections: Vec::new(), released: false }
     }
 
     /// Serves until released; the callers of that moment lose their connections only after the socket has gone.
@@ -53,43 +47,22 @@ impl<'a> Server<'a> {
     }
 
     fn sleep(&self) -> io::Result<Vec<libc::pollfd>> {
-        let entry = |fd: RawFd, events: i16| libc::pollfd {
-            fd,
-            events,
-            revents: 0,
-        };
-        let mut entries = vec![
-            entry(self.signals.as_raw_fd(), libc::POLLIN),
-            entry(self.socket.as_raw_fd(), libc::POLLIN),
-        ];
-        entries.extend(
-            self.program
-                .output_descriptors()
-                .map(|fd| entry(fd, libc::POLLIN)),
-        );
+        let entry = |fd: RawFd, events: i16| libc::pollfd { fd, events, revents: 0 };
+        let mut entries =
+            vec![entry(self.signals.as_raw_fd(), libc::POLLIN), entry(self.socket.as_raw_fd(), libc::POLLIN)];
+        entries.extend(self.program.output_descriptors().map(|fd| entry(fd, libc::POLLIN)));
         if self.connections.iter().any(Connection::has_input) {
-            entries.extend(
-                self.program
-                    .input_descriptor()
-                    .map(|fd| entry(fd, libc::POLLOUT)),
-            );
+            entries.extend(self.program.input_descriptor().map(|fd| entry(fd, libc::POLLOUT)));
         }
-        entries.extend(
-            self.connections
-                .iter()
-                .map(|connection| entry(connection.fd(), connection.events(&self.program))),
-        );
+        entries
+            .extend(self.connections.iter().map(|connection| entry(connection.fd(), connection.events(&self.program))));
         sys::poll(&mut entries, self.timeout_ms())?;
         Ok(entries)
     }
 
     /// Until the nearest deadline; -1 where there is none.
     fn timeout_ms(&self) -> i32 {
-        let deadlines = self
-            .connections
-            .iter()
-            .filter_map(Connection::deadline)
-            .chain(self.program.drain_deadline());
+        let deadlines = self.connections.iter().filter_map(Connection::deadline).chain(self.program.drain_deadline());
         deadlines.min().map_or(-1, |at| {
             let left = at.saturating_duration_since(Instant::now()).as_millis();
             i32::try_from(left + 1).unwrap_or(i32::MAX)
@@ -131,8 +104,5 @@ impl<'a> Server<'a> {
 
 /// What `poll` has found at a descriptor, 0 where it found nothing.
 fn happened(events: &[libc::pollfd], fd: RawFd) -> i16 {
-    events
-        .iter()
-        .find(|entry| entry.fd == fd)
-        .map_or(0, |entry| entry.revents)
+    events.iter().find(|entry| entry.fd == fd).map_or(0, |entry| entry.revents)
 }

@@ -24,11 +24,7 @@ impl Socket {
         let bound = UnixListener::bind(path);
         sys::set_umask(before);
         let listener = bound.map_err(|why| Failure::new(path.display(), why))?;
-        let socket = Socket {
-            listener,
-            path: path.to_path_buf(),
-            file: file_at(path),
-        };
+        let socket = Socket { listener, path: path.to_path_buf(), file: file_at(path) };
         if let Err(why) = socket.listener.set_nonblocking(true) {
             socket.remove();
             return Err(Failure::new(path.display(), why));
@@ -58,7 +54,5 @@ impl AsRawFd for Socket {
 }
 
 fn file_at(path: &Path) -> Option<(u64, u64)> {
-    symlink_metadata(path)
-        .ok()
-        .map(|found| (found.dev(), found.ino()))
+    symlink_metadata(path).ok().map(|found| (found.dev(), found.ino()))
 }

@@ -44,13 +44,7 @@ pub fn bind_to_parent(command: &mut Command) {
             libc::setpgid(0, 0);
             for signal in 1..=64 {
                 // the call itself, since libc keeps 32 and 33 to itself, and posix_spawn hands them on ignored
-                libc::syscall(
-                    libc::SYS_rt_sigaction,
-                    signal,
-                    &default,
-                    0_usize,
-                    SIGNAL_SET_BYTES,
-                );
+                libc::syscall(libc::SYS_rt_sigaction, signal, &default, 0_usize, SIGNAL_SET_BYTES);
             }
             let mut none = std::mem::zeroed();
             libc::sigemptyset(&mut none);
@@ -91,11 +85,7 @@ pub const SIGNAL_RECORD_BYTES: usize = 128;
 
 pub fn send_signal(pid: u32, signal: i32) -> io::Result<()> {
     // SAFETY: plain system call; the pid is that of an unreaped child, so it cannot be anybody else's.
-    if unsafe { libc::kill(pid as libc::pid_t, signal) } == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    if unsafe { libc::kill(pid as libc::pid_t, signal) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 pub fn set_nonblocking(fd: RawFd) -> io::Result<()> {
@@ -112,20 +102,10 @@ pub fn set_nonblocking(fd: RawFd) -> io::Result<()> {
 /// Waits for events, at most `timeout_ms` (-1: as long as it takes).
 pub fn poll(entries: &mut [libc::pollfd], timeout_ms: i32) -> io::Result<()> {
     // SAFETY: the slice is valid for its length.
-    let count = unsafe {
-        libc::poll(
-            entries.as_mut_ptr(),
-            entries.len() as libc::nfds_t,
-            timeout_ms,
-        )
-    };
+    let count = unsafe { libc::poll(entries.as_mut_ptr(), entries.len() as libc::nfds_t, timeout_ms) };
     if count >= 0 {
         return Ok(());
     }
     let error = io::Error::last_os_error();
-    if error.kind() == io::ErrorKind::Interrupted {
-        Ok(())
-    } else {
-        Err(error)
-    }
+    if error.kind() == io::ErrorKind::Interrupted { Ok(()) } else { Err(error) }
 }

@@ -26,11 +26,7 @@ fn a_flood_that_nobody_reads_stays_in_its_ring() {
 
 #[test]
 fn a_ring_becomes_resident_as_bytes_come() {
-    let kept = keep_with(
-        &["--console-bytes", "16777216"],
-        &["sh", "-c", "echo one; read line"],
-        |_| {},
-    );
+    let kept = keep_with(&["--console-bytes", "16777216"], &["sh", "-c", "echo one; read line"], |_| {});
     kept.await_console("one");
     assert!(kept.resident() < OWN, "{} kB", kept.resident());
 }
@@ -50,29 +46,15 @@ fn a_follower_who_never_reads_is_dropped_and_held_nobody_up() {
 fn unread_answers_cost_next_to_nothing() {
     let size = 4 * MIB;
     let script = format!("head -c {size} /dev/zero; echo done >&2; read line");
-    let kept = keep_with(
-        &["--console-bytes", &size.to_string()],
-        &["sh", "-c", &script],
-        |_| {},
-    );
+    let kept = keep_with(&["--console-bytes", &size.to_string()], &["sh", "-c", &script], |_| {});
     while number(&kept.answer("status"), "consoleEnd") < size {}
-    let mut callers: Vec<Caller> = (0..15)
-        .map(|_| kept.ask("console 0\nconsole 0\nconsole 0"))
-        .collect();
+    let mut callers: Vec<Caller> = (0..15).map(|_| kept.ask("console 0\nconsole 0\nconsole 0")).collect();
     for caller in &mut callers {
         assert_eq!(number(&caller.line(), "length"), size);
     }
-    assert!(
-        kept.resident() < OWN + size / 1024,
-        "{} kB",
-        kept.resident()
-    );
+    assert!(kept.resident() < OWN + size / 1024, "{} kB", kept.resident());
     assert!(kept.answer("status").contains("running"));
-    assert_eq!(
-        callers[7].bytes(size as usize).len() as u64,
-        size,
-        "and are still to be had"
-    );
+    assert_eq!(callers[7].bytes(size as usize).len() as u64, size, "and are still to be had");
 }
 
 #[test]
@@ -97,10 +79,7 @@ fn the_seventeenth_is_closed_at_once() {
     }
     assert_eq!(kept.connect().rest(), b"");
     drop(callers.pop());
-    assert!(
-        kept.answer("status").contains("running"),
-        "one who has gone makes room"
-    );
+    assert!(kept.answer("status").contains("running"), "one who has gone makes room");
     callers[0].send(b"status\n");
     assert!(callers[0].line().contains("running"));
 }
@@ -119,9 +98,7 @@ fn sleeps_when_there_is_nothing_to_do() {
     let kept = shell("exec <&-; echo ready; exec sleep 60");
     kept.await_console("ready");
     // callers who wait, who have stopped sending, and who have half sent: none may keep it awake
-    let mut idle: Vec<Caller> = ["wait", "follow 0", "input 9", "status"]
-        .map(|request| kept.ask(request))
-        .into();
+    let mut idle: Vec<Caller> = ["wait", "follow 0", "input 9", "status"].map(|request| kept.ask(request)).into();
     idle[0].stop_sending();
     idle[1].stop_sending();
     for (caller, lines) in [(0, 1), (1, 2), (3, 1)] {
@@ -130,9 +107,7 @@ fn sleeps_when_there_is_nothing_to_do() {
     kept.answer("status");
     let awakenings = || {
         let status = std::fs::read_to_string(format!("/proc/{}/status", kept.keeper.id())).unwrap();
-        field(&status, "voluntary_ctxt_switches:")
-            .parse::<u64>()
-            .unwrap()
+        field(&status, "voluntary_ctxt_switches:").parse::<u64>().unwrap()
     };
     // the time that is measured, not one that is waited for: what it was asked before is done when it sleeps again
     while stat(kept.keeper.id()).unwrap()[0] != "S" {
@@ -140,11 +115,7 @@ fn sleeps_when_there_is_nothing_to_do() {
     }
     let before = awakenings();
     std::thread::sleep(std::time::Duration::from_millis(500));
-    assert!(
-        awakenings() - before <= 3,
-        "{} in half a second",
-        awakenings() - before
-    );
+    assert!(awakenings() - before <= 3, "{} in half a second", awakenings() - before);
     idle[2].send(b"123456789");
     assert_eq!(idle[2].line(), "{\"error\":\"full\"}\n");
 }

@@ -11,14 +11,8 @@ use common::*;
 fn tells_the_exit_code_and_when() {
     let kept = shell("echo out; echo err >&2; exit 3");
     let line = kept.end();
-    assert!(
-        line.contains("\"state\":\"ended\",\"exitCode\":3,\"signal\":null"),
-        "{line}"
-    );
-    assert_eq!(
-        (number(&line, "consoleEnd"), number(&line, "errorEnd")),
-        (4, 4)
-    );
+    assert!(line.contains("\"state\":\"ended\",\"exitCode\":3,\"signal\":null"), "{line}");
+    assert_eq!((number(&line, "consoleEnd"), number(&line, "errorEnd")), (4, 4));
     assert!(number(&line, "endedAt") >= number(&line, "startedAt"));
     assert_eq!(kept.answer("status"), line);
     assert_eq!(kept.answer("wait"), line, "at once, and then again");
@@ -47,11 +41,7 @@ fn tells_everybody_who_waits() {
 
 #[test]
 fn all_output_is_there_once_it_has_ended() {
-    let kept = keep_with(
-        &["--console-bytes", "1048576"],
-        &["head", "-c", "1000000", "/dev/zero"],
-        |_| {},
-    );
+    let kept = keep_with(&["--console-bytes", "1048576"], &["head", "-c", "1000000", "/dev/zero"], |_| {});
     assert_eq!(number(&kept.end(), "consoleEnd"), 1_000_000);
     assert_eq!(kept.ask("console 0").counted().len(), 1_000_000);
 }
@@ -62,22 +52,12 @@ fn a_descendant_that_holds_the_pipes_delays_the_end_by_a_second() {
     let since = Instant::now();
     let line = kept.end();
     assert!(line.contains("\"exitCode\":3"));
-    assert!(
-        since.elapsed() < Duration::from_secs(30),
-        "the descendant lives on"
-    );
-    assert!(
-        since.elapsed() > Duration::from_millis(500),
-        "it was given time"
-    );
+    assert!(since.elapsed() < Duration::from_secs(30), "the descendant lives on");
+    assert!(since.elapsed() > Duration::from_millis(500), "it was given time");
     assert_eq!(kept.answer("signal 15"), "{\"error\":\"ended\"}\n");
     let descendant: i32 = kept.console().trim().parse().unwrap();
     // SAFETY: plain system call; nobody else can have that number yet, since it was alive a moment ago.
-    assert_eq!(
-        unsafe { libc::kill(descendant, libc::SIGKILL) },
-        0,
-        "nobody has ended it"
-    );
+    assert_eq!(unsafe { libc::kill(descendant, libc::SIGKILL) }, 0, "nobody has ended it");
 }
 
 #[test]

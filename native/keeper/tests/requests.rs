@@ -14,32 +14,17 @@ fn status_tells_the_facts() {
     assert_eq!(number(&line, "vmmPid"), u64::from(kept.vmm));
     assert_eq!(number(&line, "vmmStartTime"), kept.start_time);
     assert_eq!(number(&line, "consoleEnd"), 6);
-    assert!(
-        line.starts_with("{\"state\":\"running\",") && line.ends_with("}\n"),
-        "{line}"
-    );
+    assert!(line.starts_with("{\"state\":\"running\",") && line.ends_with("}\n"), "{line}");
 }
 
 #[test]
 fn console_gives_what_the_ring_holds_from_an_offset() {
-    let kept = keep_with(
-        &["--console-bytes", "4096"],
-        &["seq", "-f", "%04g", "1", "2000"],
-        |_| {},
-    );
+    let kept = keep_with(&["--console-bytes", "4096"], &["seq", "-f", "%04g", "1", "2000"], |_| {});
     kept.end();
-    for (offset, expected) in [
-        (0, (5904, 5904, 4096)),
-        (5904, (5904, 5904, 4096)),
-        (9990, (5904, 9990, 10)),
-    ] {
+    for (offset, expected) in [(0, (5904, 5904, 4096)), (5904, (5904, 5904, 4096)), (9990, (5904, 9990, 10))] {
         let mut caller = kept.ask(&format!("console {offset}"));
         let line = caller.line();
-        let got = (
-            number(&line, "start"),
-            number(&line, "offset"),
-            number(&line, "length"),
-        );
+        let got = (number(&line, "start"), number(&line, "offset"), number(&line, "length"));
         assert_eq!(got, expected);
         assert!(caller.bytes(expected.2 as usize).ends_with(b"1999\n2000\n"));
     }
@@ -76,11 +61,7 @@ fn a_burst_beyond_the_ring_reaches_a_follower_who_had_taken_all() {
 #[test]
 fn error_output_gives_the_tail_of_stderr() {
     let options = ["--console-bytes", "4096", "--error-bytes", "4096"];
-    let kept = keep_with(
-        &options,
-        &["sh", "-c", "echo out; seq -f %04g 1 2000 >&2"],
-        |_| {},
-    );
+    let kept = keep_with(&options, &["sh", "-c", "echo out; seq -f %04g 1 2000 >&2"], |_| {});
     kept.end();
     let tail = kept.ask("error-output").counted();
     assert_eq!(tail.len(), 4096);
@@ -93,10 +74,7 @@ fn input_reaches_the_program() {
     let kept = keep(&["cat"]);
     let mut caller = kept.ask("input 6");
     caller.send(b"one\n");
-    assert!(
-        kept.answer("status").contains("\"consoleEnd\":0"),
-        "not before all of it has come"
-    );
+    assert!(kept.answer("status").contains("\"consoleEnd\":0"), "not before all of it has come");
     caller.send(b"t\n");
     assert_eq!(caller.line(), "{}\n");
     kept.await_console("t\n");
@@ -123,14 +101,8 @@ fn input_that_nobody_reads_is_refused_as_a_whole() {
         answers += 1;
     };
     assert_eq!(answers, 16, "a pipe holds 64 KiB");
-    assert!(
-        since.elapsed() >= Duration::from_secs(2),
-        "it was given its time"
-    );
-    assert!(
-        stuck.answer("status").contains("running"),
-        "and held nobody up"
-    );
+    assert!(since.elapsed() >= Duration::from_secs(2), "it was given its time");
+    assert!(stuck.answer("status").contains("running"), "and held nobody up");
 }
 
 #[test]

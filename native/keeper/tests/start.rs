@@ -15,20 +15,12 @@ const OPTIONS: &[&str] = &["--console-bytes", "65536"];
 #[test]
 fn says_who_was_started_and_leaves_its_streams() {
     let mut kept = keep(&["sleep", "60"]);
-    assert_eq!(
-        kept.rest_of_output(),
-        "",
-        "the output ends although the keeper lives"
-    );
+    assert_eq!(kept.rest_of_output(), "", "the output ends although the keeper lives");
     let vmm = stat(kept.vmm).unwrap();
     assert_eq!(vmm[1], kept.keeper.id().to_string(), "parent");
     assert_eq!(vmm[2], kept.vmm.to_string(), "process group");
     assert_eq!(vmm[19], kept.start_time.to_string());
-    assert_eq!(
-        stat(kept.keeper.id()).unwrap()[3],
-        kept.keeper.id().to_string(),
-        "session"
-    );
+    assert_eq!(stat(kept.keeper.id()).unwrap()[3], kept.keeper.id().to_string(), "session");
     let mode = fs::metadata(&kept.socket).unwrap().permissions().mode();
     assert_eq!(mode & 0o7777, 0o600);
 }
@@ -58,15 +50,7 @@ fn the_program_gets_clean_signals_and_three_descriptors() {
     let open = |pid: u32| {
         let mut names: Vec<u32> = fs::read_dir(format!("/proc/{pid}/fd"))
             .unwrap()
-            .map(|entry| {
-                entry
-                    .unwrap()
-                    .file_name()
-                    .to_str()
-                    .unwrap()
-                    .parse()
-                    .unwrap()
-            })
+            .map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap())
             .collect();
         names.sort_unstable();
         names
@@ -74,11 +58,7 @@ fn the_program_gets_clean_signals_and_three_descriptors() {
     assert_eq!(open(kept.vmm), [0, 1, 2]);
     assert!(!open(kept.keeper.id()).contains(&77));
     kept.answer("signal 15");
-    assert_eq!(
-        number(&kept.end(), "signal"),
-        15,
-        "it is reaped although its parent was to ignore CHLD"
-    );
+    assert_eq!(number(&kept.end(), "signal"), 15, "it is reaped although its parent was to ignore CHLD");
 }
 
 #[test]
@@ -98,10 +78,7 @@ fn refused(command: &mut Command) -> (i32, String) {
     let output = command.output().unwrap();
     let line = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.stdout, b"");
-    assert!(
-        line.starts_with("keeper: ") && line.ends_with('\n') && line.matches('\n').count() == 1,
-        "{line:?}"
-    );
+    assert!(line.starts_with("keeper: ") && line.ends_with('\n') && line.matches('\n').count() == 1, "{line:?}");
     (output.status.code().unwrap(), line)
 }
 
@@ -147,22 +124,10 @@ fn other_failures_are_a_1_and_leave_nothing() {
     for (socket, cwd, why) in [
         (long, None, "path must be shorter"),
         (directory.path("no/k"), None, "No such file"),
-        (
-            directory.path("k"),
-            Some("/nowhere"),
-            "/nowhere: No such file",
-        ),
-        (
-            directory.path("k"),
-            Some("/dev/null"),
-            "/dev/null: Not a directory",
-        ),
+        (directory.path("k"), Some("/nowhere"), "/nowhere: No such file"),
+        (directory.path("k"), Some("/dev/null"), "/dev/null: Not a directory"),
     ] {
-        let options: Vec<&str> = OPTIONS
-            .iter()
-            .copied()
-            .chain(cwd.iter().flat_map(|cwd| ["--cwd", cwd]))
-            .collect();
+        let options: Vec<&str> = OPTIONS.iter().copied().chain(cwd.iter().flat_map(|cwd| ["--cwd", cwd])).collect();
         let (code, line) = refused(&mut command(&socket, &options, &["true"]));
         assert_eq!(code, 1, "{line}");
         assert!(line.contains(why), "{line}");
@@ -188,18 +153,8 @@ fn what_lies_at_the_path_is_left_alone() {
 fn the_longest_path_is_107_bytes() {
     let directory = Directory::new();
     let room = 107 - directory.path("").as_os_str().len();
-    assert_eq!(
-        refused(&mut command(
-            &directory.path(&"k".repeat(room + 1)),
-            OPTIONS,
-            &["true"]
-        ))
-        .0,
-        1
-    );
-    let mut keeper = command(&directory.path(&"k".repeat(room)), OPTIONS, &["true"])
-        .spawn()
-        .unwrap();
+    assert_eq!(refused(&mut command(&directory.path(&"k".repeat(room + 1)), OPTIONS, &["true"])).0, 1);
+    let mut keeper = command(&directory.path(&"k".repeat(room)), OPTIONS, &["true"]).spawn().unwrap();
     let mut line = [0];
     assert_eq!(keeper.stdout.take().unwrap().read(&mut line).unwrap(), 1);
     keeper.kill().unwrap();
@@ -214,16 +169,9 @@ fn a_starter_who_has_gone_means_no_start() {
     let pid_file = directory.path("pid");
     let script = format!("echo $$ > {}; exec sleep 60", pid_file.display());
     let mut keeper = command(&directory.path("k"), OPTIONS, &["sh", "-c", &script]);
-    let output = keeper
-        .stdout(writer)
-        .stderr(Stdio::piped())
-        .output()
-        .unwrap();
+    let output = keeper.stdout(writer).stderr(Stdio::piped()).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert_eq!(
-        String::from_utf8_lossy(&output.stderr),
-        "keeper: standard output: Broken pipe (os error 32)\n"
-    );
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "keeper: standard output: Broken pipe (os error 32)\n");
     assert!(!directory.path("k").exists());
     if let Ok(pid) = fs::read_to_string(pid_file) {
         await_death(pid.trim().parse().unwrap_or(u32::MAX));

@@ -30,7 +30,10 @@ async function assertTidyNow(daemon: TestDaemon): Promise<void> {
   const { vms } = await daemon.client.call("vm.list");
   const bare = (id: string): string => id.slice(id.indexOf("_") + 1);
   const live = vms.filter((vm) => vm.running !== null).map((vm) => bare(vm.id));
-  const onDisk = async (path: string): Promise<string[]> => (await fs.readdir(path).catch(() => [])).toSorted();
+  const onDisk = async (path: string): Promise<string[]> => {
+    const names = await fs.readdir(path).catch((): string[] => []);
+    return names.toSorted();
+  };
   assert.deepEqual(
     {
       intents,

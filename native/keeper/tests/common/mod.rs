@@ -29,10 +29,7 @@ impl Directory {
     }
 
     pub fn names(&self) -> Vec<String> {
-        fs::read_dir(&self.0)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect()
+        fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     }
 }
 
@@ -45,16 +42,8 @@ impl Drop for Directory {
 /// `keeper --socket <socket> <options…> -- <program…>`, not yet started
 pub fn command(socket: &Path, options: &[&str], program: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_keeper"));
-    command
-        .arg("--socket")
-        .arg(socket)
-        .args(options)
-        .arg("--")
-        .args(program);
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.arg("--socket").arg(socket).args(options).arg("--").args(program);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
@@ -86,28 +75,13 @@ pub fn keep_with(options: &[&str], program: &[&str], change: impl FnOnce(&mut Co
     output.read_line(&mut line).unwrap();
     if line.is_empty() {
         let mut why = String::new();
-        keeper
-            .stderr
-            .take()
-            .unwrap()
-            .read_to_string(&mut why)
-            .unwrap();
+        keeper.stderr.take().unwrap().read_to_string(&mut why).unwrap();
         panic!("{} {why}", keeper.wait().unwrap());
     }
     assert_eq!(number(&line, "keeper"), 1);
     assert_eq!(number(&line, "keeperPid"), u64::from(keeper.id()));
-    let (vmm, start_time) = (
-        number(&line, "vmmPid") as u32,
-        number(&line, "vmmStartTime"),
-    );
-    Kept {
-        keeper,
-        vmm,
-        start_time,
-        socket,
-        directory,
-        output,
-    }
+    let (vmm, start_time) = (number(&line, "vmmPid") as u32, number(&line, "vmmStartTime"));
+    Kept { keeper, vmm, start_time, socket, directory, output }
 }
 
 impl Kept {
@@ -166,10 +140,7 @@ impl Kept {
     /// kB
     pub fn resident(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.keeper.id())).unwrap();
-        field(&status, "VmRSS:")
-            .trim_end_matches(" kB")
-            .parse()
-            .unwrap()
+        field(&status, "VmRSS:").trim_end_matches(" kB").parse().unwrap()
     }
 }
 
@@ -234,19 +205,13 @@ impl Caller {
 
 /// A number of a JSON line.
 pub fn number(line: &str, key: &str) -> u64 {
-    let (_, rest) = line
-        .split_once(&format!("\"{key}\":"))
-        .unwrap_or_else(|| panic!("no {key} in {line:?}"));
+    let (_, rest) = line.split_once(&format!("\"{key}\":")).unwrap_or_else(|| panic!("no {key} in {line:?}"));
     rest[..rest.find([',', '}']).unwrap()].parse().unwrap()
 }
 
 /// The rest of a line of `/proc/<pid>/status`.
 pub fn field<'a>(status: &'a str, name: &str) -> &'a str {
-    status
-        .lines()
-        .find_map(|line| line.strip_prefix(name))
-        .unwrap()
-        .trim()
+    status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim()
 }
 
 /// Fields of `/proc/<pid>/stat` from the third on; none where there is no such process.
