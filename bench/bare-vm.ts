@@ -7,10 +7,7 @@ import { ensureInitramfs } from "@workfort/host/assets/initramfs.ts";
 import { runPaths } from "@workfort/host/paths.ts";
 import { runTool } from "@workfort/host/process/run.ts";
 import { qemuArguments } from "@workfort/host/vmm/qemu/arguments.ts";
-import { checkout, testEnvironment } from "@workfort/testing";
-
-const triple = process.arch === "arm64" ? "aarch64-unknown-linux-gnu" : "x86_64-unknown-linux-gnu";
-const programs = join(checkout, "native/target", triple, "release");
+import { nativePrograms, testEnvironment } from "@workfort/testing";
 
 /** A VM by hand: QEMU with the very arguments the daemon gives it, and nobody in between. */
 export class BareVm {
@@ -33,11 +30,11 @@ export class BareVm {
     const directory = await fs.mkdtemp(join(tmpdir(), "wfb"));
     const disk = join(root, `bare-${process.pid}.ext4`);
     await runTool(["cp", "--reflink=always", rootfsImage, disk]);
-    const { stdout } = await runTool([join(programs, "keeper"), "--counter-khz"]);
+    const { stdout } = await runTool([join(nativePrograms, "keeper"), "--counter-khz"]);
     const kernel = {
       version: "bare",
       vmlinux: join(kernelDirectory, "vmlinux"),
-      initramfs: await ensureInitramfs(kernelDirectory, join(programs, "guest-agent")),
+      initramfs: await ensureInitramfs(kernelDirectory, join(nativePrograms, "guest-agent")),
     };
     const spec = {
       id: "vm_bare",

@@ -3,7 +3,7 @@ import { promises as fs } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { runTool } from "@workfort/host/process/run.ts";
-import { checkout, eventually, node, TestDaemon, makeDaemon } from "@workfort/testing";
+import { checkout, eventually, nativePrograms, node, TestDaemon, makeDaemon } from "@workfort/testing";
 import { median, type Figure } from "./figures.ts";
 
 /** Resident memory: the daemon, bundled, beside an empty server of the same framework; and what a running VM adds. */
@@ -13,7 +13,7 @@ export async function measure(): Promise<Figure[]> {
   const bundle = join(checkout, "dist");
   await bundleOf("packages/nexusd/src/main.ts", join(bundle, "nexusd.mjs"));
   await bundleOf("bench/empty-server.ts", join(bundle, "empty-server.mjs"));
-  const daemon = await makeDaemon({});
+  const daemon = await makeDaemon({ env: { NEXUS_PROGRAMS: nativePrograms } });
   const idle: number[] = [];
   const empty: number[] = [];
   const figures: Figure[] = [];
@@ -79,7 +79,7 @@ async function ofVms(daemon: TestDaemon, program: string): Promise<Figure[]> {
     body: { argv: ["sh", "-c", "grep VmRSS /proc/1/status | tr -dc 0-9"] },
   });
   const size = async (program: string): Promise<number> =>
-    (await fs.stat(join(checkout, "native/target/x86_64-unknown-linux-gnu/release", program))).size / 1024 ** 2;
+    (await fs.stat(join(nativePrograms, program))).size / 1024 ** 2;
   const stated = { unit: "MiB", baseline: null, rounds: names.length } as const;
   return [
     { name: "a running VM adds to nexusd", ...stated, value: (after - before) / names.length, bound: null },

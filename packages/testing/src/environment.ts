@@ -28,3 +28,8 @@ export const checkout = fileURLToPath(new URL("../../..", import.meta.url)).repl
 
 /** the Node that runs the tests */
 export const node = process.execPath;
+
+const target = process.arch === "arm64" ? "aarch64-unknown-linux-gnu" : "x86_64-unknown-linux-gnu";
+
+/** directory of the native programs, which `npm test` and `npm run bench` build before they begin */
+export const nativePrograms = join(checkout, "native/target", target, "release");

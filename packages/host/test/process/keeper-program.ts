@@ -1,24 +1,12 @@
-import { execFileSync } from "node:child_process";
-import { existsSync, promises as fs } from "node:fs";
+import { promises as fs } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
-import { fileURLToPath } from "node:url";
+import { nativePrograms } from "@workfort/testing";
 import { Keeper, KeeperError, startKeeper, type KeeperStart, type KeeperStarted } from "../../src/process/keeper.ts";
 
-const native = fileURLToPath(new URL("../../../../native/", import.meta.url));
-
-/** The real keeper, built if it is not there. */
-export function keeperProgram(): string {
-  const triple = `${process.arch === "arm64" ? "aarch64" : "x86_64"}-unknown-linux-gnu`;
-  const places = [`target/${triple}/release/keeper`, "target/release/keeper"].map((place) => join(native, place));
-  const find = (): string | undefined => places.find((place) => existsSync(place));
-  if (find() === undefined)
-    execFileSync("cargo", ["build", "--release", "-p", "keeper"], { cwd: native, stdio: "inherit" });
-  const program = find();
-  if (program === undefined) throw new Error(`cargo has built no keeper at ${places.join(" or ")}`);
-  return program;
-}
+/** The real keeper. */
+export const keeperProgram = join(nativePrograms, "keeper");
 
 /** A new directory, removed after the test. */
 export async function directory(t: TestContext): Promise<string> {
@@ -37,7 +25,7 @@ export async function keep(t: TestContext, argv: readonly string[], more: Partia
   // hooks run in the order of their making: the socket must still be there when the keeper is ended
   t.after(async () => await end(new Keeper(socketPath)));
   const socketPath = join(await directory(t), "k");
-  const started = await startKeeper({ program: keeperProgram(), socketPath, consoleBytes: 65_536, argv, ...more });
+  const started = await startKeeper({ program: keeperProgram, socketPath, consoleBytes: 65_536, argv, ...more });
   return { ...started, keeper: new Keeper(socketPath), socketPath };
 }
 

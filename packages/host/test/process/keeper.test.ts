@@ -169,7 +169,7 @@ test("a path is free for the next keeper once the last one is released", async (
   const socketPath = join(await directory(t), "k");
   for (let round = 0; round < 5; round += 1) {
     const keeper = new Keeper(socketPath);
-    await startKeeper({ program: keeperProgram(), socketPath, consoleBytes: 4096, argv: ["true"] });
+    await startKeeper({ program: keeperProgram, socketPath, consoleBytes: 4096, argv: ["true"] });
     await keeper.waitForEnd();
     await keeper.release();
   }
@@ -185,7 +185,7 @@ test("passes environment and working directory on", async (t) => {
 test("tells in the keeper's own words why nothing was started, and leaves nothing", async (t) => {
   const where = await directory(t);
   const socketPath = join(where, "k");
-  const start = { program: keeperProgram(), socketPath, consoleBytes: 4096, argv: ["true"] };
+  const start = { program: keeperProgram, socketPath, consoleBytes: 4096, argv: ["true"] };
   const rejects = async (change: object, message: RegExp): Promise<void> => {
     await assert.rejects(startKeeper({ ...start, ...change }), failure("unreachable", message));
     assert.deepEqual(await fs.readdir(where), []);
@@ -207,7 +207,7 @@ test("tells in the keeper's own words why nothing was started, and leaves nothin
 
 test("does not take a socket that exists", async (t) => {
   const { keeper, socketPath } = await keep(t, ["sleep", "60"]);
-  const second = startKeeper({ program: keeperProgram(), socketPath, consoleBytes: 4096, argv: ["true"] });
+  const second = startKeeper({ program: keeperProgram, socketPath, consoleBytes: 4096, argv: ["true"] });
   await assert.rejects(second, failure("unreachable", /^keeper: .*Address already in use/));
   assert.equal((await keeper.status()).state, "running");
 });

@@ -8,7 +8,7 @@ import { notifySystemd } from "../systemd/notify.ts";
 
 /** `nexusd`: serves until TERM or INT; exit code 0, or 1 if it could not start. */
 export async function serve(config: Config, configFile: string | null, locations: Locations): Promise<number> {
-  const log = createLog(config.log.level);
+  const log = await createLog(config.log.level);
   installFailpoint();
   const { promise: asked, resolve: ask } = Promise.withResolvers<string>();
   process.once("SIGTERM", ask);
