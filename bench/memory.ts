@@ -13,7 +13,7 @@ export async function measure(): Promise<Figure[]> {
   const bundle = join(checkout, "dist");
   await bundleOf("packages/nexusd/src/main.ts", join(bundle, "nexusd.mjs"));
   await bundleOf("bench/empty-server.ts", join(bundle, "empty-server.mjs"));
-  const daemon = await makeDaemon({ env: { NEXUS_PROGRAMS: nativePrograms } });
+  const daemon = await makeDaemon({ env: { NEXUS_PROGRAMS: nativePrograms, NODE_OPTIONS: await nodeFlags() } });
   const idle: number[] = [];
   const empty: number[] = [];
   const figures: Figure[] = [];
@@ -54,9 +54,16 @@ async function bundleOf(entry: string, target: string): Promise<void> {
       "--file",
       target,
       "--no-codeSplitting",
+      "--minify",
     ],
     { cwd: checkout },
   );
+}
+
+/** what the launcher gives Node */
+async function nodeFlags(): Promise<string> {
+  const launcher = await fs.readFile(join(checkout, "bin/nexusd"), "utf8");
+  return /^node_flags=(.*)$/m.exec(launcher)?.[1] ?? "";
 }
 
 async function ofVms(daemon: TestDaemon, program: string): Promise<Figure[]> {

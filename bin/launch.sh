@@ -27,5 +27,6 @@ launch() {
   fi
   program=$root/packages/$1/src/main.ts
   shift
-  exec "$node" "$program" "$@"
+  # shellcheck disable=SC2086 # flags are words
+  exec "$node" ${node_flags:-} "$program" "$@"
 }
