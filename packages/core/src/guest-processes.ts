@@ -1,6 +1,7 @@
 import type { Readable } from "node:stream";
 import {
   errorCatalogue,
+  OutputStreamError,
   Process,
   readOutputStream,
   WorkfortError,
@@ -104,7 +105,7 @@ export class GuestProcesses {
     const kept = { stdout: new KeptOutput(), stderr: new KeptOutput() };
     let last: Process | null = null;
     let writing: Promise<unknown> = Promise.resolve();
-    for await (const frame of readOutputStream(stream)) {
+    for await (const frame of toldPlainly(readOutputStream(stream))) {
       if (frame.kind === "stdout" || frame.kind === "stderr") kept[frame.kind].push(frame.bytes);
       if (frame.kind !== "process") continue;
       if (last === null && text !== undefined) {
@@ -188,10 +189,26 @@ async function toError(answer: GuestResponse): Promise<WorkfortError> {
   );
 }
 
+/** Whatever breaks while a guest's answer is read is the guest's doing, or that of the line to it. */
+async function* toldPlainly<T>(source: AsyncIterable<T>): AsyncGenerator<T, void, undefined> {
+  try {
+    yield* source;
+  } catch (error) {
+    if (error instanceof OutputStreamError)
+      throw new WorkfortError("agent_failed", `the agent sent something else than output: ${error.message}`, {
+        cause: error,
+      });
+    throw new WorkfortError("agent_unreachable", "the line to the guest agent broke off before the answer was whole", {
+      cause: error,
+      hint: "what was started in the guest may still run: nexusctl vm list shows whether the agent is back",
+    });
+  }
+}
+
 async function readJson(body: Readable): Promise<unknown> {
   const chunks: Buffer[] = [];
   let bytes = 0;
-  for await (const chunk of body as AsyncIterable<Buffer>) {
+  for await (const chunk of toldPlainly<Buffer>(body)) {
     bytes += chunk.length;
     if (bytes > answerBytes) throw new WorkfortError("agent_failed", `the agent's answer is over ${answerBytes} bytes`);
     chunks.push(chunk);

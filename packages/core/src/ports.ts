@@ -190,6 +190,8 @@ export type LinkState = "connecting" | "ready" | "unreachable";
 /** The line to one guest's agent, kept up over losses of the transport. */
 export interface GuestLink {
   readonly state: LinkState;
+  /** why the last attempt to open the line failed or a line was lost; null while there is one */
+  readonly trouble: string | null;
   /** Resolves with what the agent said first; rejects when the link is closed or the signal fires. */
   ready(signal?: AbortSignal): Promise<GuestAgent>;
   request(request: GuestRequest): Promise<GuestResponse>;

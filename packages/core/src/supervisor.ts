@@ -43,6 +43,8 @@ export interface StartOptions {
 /** bounds of the stop ladder after the guest's own grace, ms */
 const terminateGraceMs = 5_000;
 const killGraceMs = 10_000;
+/** between a VM's end and everything of it being cleared away, ms */
+const endToldMs = 2_000;
 
 export class Supervisor {
   readonly #store: Store;
@@ -347,10 +349,14 @@ export class Supervisor {
     try {
       await Promise.race([live.link?.ready(timeout), ended]);
     } catch (error) {
-      if (!timeout.aborted) throw error;
+      if (!timeout.aborted) {
+        // its line closes a moment before the end of the VM is told, and that tells why
+        if (await live.endsWithin(endToldMs)) await ended;
+        throw error;
+      }
       throw new WorkfortError(
         "timeout",
-        `VM "${name}" runs, but its agent has not answered within ${timeoutMs / 1000} s`,
+        `VM "${name}" runs, but its agent has not answered within ${timeoutMs / 1000} s${live.link?.trouble == null ? "" : `: ${live.link.trouble}`}`,
         {
           hint: `nexusctl vm logs ${name}`,
           cause: error,

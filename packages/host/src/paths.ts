@@ -1,6 +1,7 @@
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { WorkfortError } from "@workfort/contract";
 import type { Locations } from "@workfort/contract/locations";
-import { bareId, type DiskKind } from "@workfort/core";
+import { bareId, newId, type DiskKind } from "@workfort/core";
 
 /** Every file, directory and socket that the daemon ever makes. */
 export function pathsOf(locations: Locations) {
@@ -38,7 +39,22 @@ export function pathsOf(locations: Locations) {
 
 export type Paths = ReturnType<typeof pathsOf>;
 
-/** Sockets of one run of a VM, inside its directory; short, since a socket's path may have at most 107 bytes. */
+/** the longest path of a socket in bytes: `sun_path` of unix(7) without its final zero */
+const socketPathBytes = 107;
+
+/** Throws where a directory of run-time files lies so deep that the sockets in it could not be reached. */
+export function requireRoomForSockets(paths: Paths): void {
+  const longest = runPaths(paths.run(newId("vm"))).keeper;
+  const over = Buffer.byteLength(longest) - socketPathBytes;
+  if (over > 0)
+    throw new WorkfortError(
+      "storage_unavailable",
+      `${dirname(paths.runs)} lies too deep for sockets: a VM's would have ${over} bytes more than the ${socketPathBytes} that a socket's path may have`,
+      { hint: "set XDG_RUNTIME_DIR to a shorter directory" },
+    );
+}
+
+/** Sockets of one run of a VM, inside its directory. */
 export function runPaths(directory: string) {
   return {
     keeper: join(directory, "keeper"),

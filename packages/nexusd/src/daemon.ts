@@ -2,8 +2,8 @@ import { randomBytes } from "node:crypto";
 import { promises as fs } from "node:fs";
 import { WorkfortError, type Status, type StorageStatus } from "@workfort/contract";
 import type { Locations } from "@workfort/contract/locations";
-import { readTextIfThere, writeAtomically } from "@workfort/host/files.ts";
-import { pathsOf } from "@workfort/host/paths.ts";
+import { makePrivateDirectory, readTextIfThere, writeAtomically } from "@workfort/host/files.ts";
+import { pathsOf, requireRoomForSockets } from "@workfort/host/paths.ts";
 import { checkStore } from "@workfort/host/storage/store-check.ts";
 import type { Logger } from "pino";
 import { compose, type Parts } from "./compose.ts";
@@ -54,6 +54,8 @@ export class Daemon {
   static async start(config: Config, configFile: string | null, locations: Locations, log: Logger): Promise<Daemon> {
     const paths = pathsOf(locations);
     lockOrRefuse([paths.lockFile]);
+    requireRoomForSockets(paths);
+    await makePrivateDirectory(locations.runtimeDirectory);
     await checkStore(paths, locations.dataDirectory);
     lockOrRefuse([paths.dataLockFile]);
     const parts = compose(config, locations, log);

@@ -25,9 +25,14 @@ const requestPatienceMs = 5_000;
 const clockToleranceMs = 100;
 /** of the agent's answers read here */
 const answerBytes = 65_536;
+/** of a reason that is kept; a guest may have a say in it */
+const troubleCharacters = 300;
+
+/** codex/reference/guest-protocol.md */
+const protocol = 1;
 
 const AgentAnswer = z.object({
-  protocol: z.literal(1),
+  protocol: z.int(),
   version: z.string().max(100),
   bootId: z.string().max(100),
   userspaceStartMs: z.number().nonnegative(),
@@ -44,6 +49,7 @@ class Http2Link implements GuestLink {
   readonly #onState: (state: LinkState) => void;
   readonly #closing = new AbortController();
   #state: LinkState = "connecting";
+  #trouble: string | null = null;
   #session: GuestSession | null = null;
   #firstAnswer = Promise.withResolvers<GuestAgent>();
   #nextSession = Promise.withResolvers<GuestSession>();
@@ -58,6 +64,10 @@ class Http2Link implements GuestLink {
 
   get state(): LinkState {
     return this.#state;
+  }
+
+  get trouble(): string | null {
+    return this.#trouble;
   }
 
   async ready(signal?: AbortSignal): Promise<GuestAgent> {
@@ -90,9 +100,11 @@ class Http2Link implements GuestLink {
     const { promise, reject } = Promise.withResolvers<never>();
     const timer = setTimeout(() => {
       reject(
-        new WorkfortError("agent_unreachable", `the guest agent has not answered for ${requestPatienceMs / 1000} s`, {
-          hint: "look at the VM's console: nexusctl vm logs",
-        }),
+        new WorkfortError(
+          "agent_unreachable",
+          `the guest agent has not answered for ${requestPatienceMs / 1000} s${this.#trouble === null ? "" : `: ${this.#trouble}`}`,
+          { hint: "look at the VM's console: nexusctl vm logs" },
+        ),
       );
     }, requestPatienceMs);
     try {
@@ -112,8 +124,9 @@ class Http2Link implements GuestLink {
           clearTimeout(impatience);
           failures = 0;
         });
-      } catch {
-        failures += 1; // the state tells that there is no line; the next attempt may find one
+      } catch (error) {
+        failures += 1;
+        this.#trouble = (error instanceof Error ? error.message : String(error)).slice(0, troubleCharacters);
       }
       if (this.#state === "ready") this.#setState("unreachable");
       await delay(backOffMs[Math.min(failures, backOffMs.length - 1)], undefined, { signal }).catch(() => {});
@@ -129,6 +142,7 @@ class Http2Link implements GuestLink {
       const agent = await greet(session);
       onGreeted();
       this.#session = session;
+      this.#trouble = null;
       this.#setState("ready");
       this.#firstAnswer.resolve(agent);
       this.#nextSession.resolve(session);
@@ -172,7 +186,7 @@ async function greet(session: GuestSession): Promise<GuestAgent> {
     if (bytes > answerBytes) throw new WorkfortError("agent_failed", "the agent's greeting is too long");
     chunks.push(chunk);
   }
-  const agent = AgentAnswer.parse(JSON.parse(Buffer.concat(chunks).toString("utf8")));
+  const agent = readGreeting(Buffer.concat(chunks).toString("utf8"));
   const now = Date.now();
   if (Math.abs(now - agent.clockUnixMs) > clockToleranceMs) {
     const set = await session.request({
@@ -184,4 +198,24 @@ async function greet(session: GuestSession): Promise<GuestAgent> {
     set.body.resume();
   }
   return agent;
+}
+
+function readGreeting(text: string): z.infer<typeof AgentAnswer> {
+  const parsed = AgentAnswer.safeParse(parseJson(text));
+  if (!parsed.success)
+    throw new WorkfortError("agent_failed", "the agent's greeting is not what the protocol asks for");
+  if (parsed.data.protocol !== protocol)
+    throw new WorkfortError(
+      "agent_failed",
+      `the agent speaks guest protocol ${parsed.data.protocol}, this nexusd ${protocol}`,
+    );
+  return parsed.data;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
 }

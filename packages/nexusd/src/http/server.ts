@@ -1,7 +1,6 @@
 import { promises as fs } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { connect, type AddressInfo } from "node:net";
-import { dirname } from "node:path";
 import { WorkfortError } from "@workfort/contract";
 import fastify, { type FastifyInstance } from "fastify";
 import type { Logger } from "pino";
@@ -66,14 +65,6 @@ export class HttpFace {
   }
 
   async #listenUnix(): Promise<void> {
-    if (Buffer.byteLength(this.#socket) > 107) {
-      throw new WorkfortError(
-        "storage_unavailable",
-        `the socket's path ${this.#socket} is longer than the 107 bytes a Unix socket may have`,
-        { hint: "set XDG_RUNTIME_DIR to a shorter directory" },
-      );
-    }
-    await fs.mkdir(dirname(this.#socket), { recursive: true, mode: 0o700 });
     await removeStaleSocket(this.#socket);
     const before = process.umask(0o177);
     try {

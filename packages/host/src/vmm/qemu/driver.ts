@@ -1,4 +1,5 @@
 import { promises as fs } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
 import { WorkfortError, type Accelerator, type VmmStatus } from "@workfort/contract";
 import type { Kernels, RunFacts, VmmDriver, VmmRun, VmmStep, VmSpec } from "@workfort/core";
 import { runPaths, type Paths } from "../../paths.ts";
@@ -20,6 +21,8 @@ const consoleRingBytes = 256 * 1024;
 /** QEMU sets up its machine in well under a second; a busy host may take longer, ms */
 const greetingBoundMs = 15_000;
 const killBoundMs = 10_000;
+/** between a QEMU's socket breaking off and its end, ms */
+const lastWordsMs = 1_000;
 /** resident beside guest memory and translated code, measured on QEMU 7.2, MiB */
 const programMiB = 64;
 
@@ -166,6 +169,10 @@ export class QemuDriver implements VmmDriver {
     });
     try {
       await Promise.race([awaitGreeting(qmp, greetingBoundMs, signal), ended]);
+    } catch (error) {
+      // a socket breaks off because its QEMU is ending: how it ended says more
+      if (!(error instanceof WorkfortError) && !signal.aborted) await Promise.race([ended, delay(lastWordsMs)]);
+      throw error;
     } finally {
       done.abort();
       ended.catch(() => {});

@@ -1,0 +1,240 @@
+import assert from "node:assert/strict";
+import { promises as fs } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { WorkfortError } from "@workfort/contract";
+import { deleteSubvolume } from "@workfort/host/storage/btrfs/ioctls.ts";
+import { assertTidy, eventually, makeDaemon, node, withDaemon, type TestDaemon } from "@workfort/testing";
+
+const params = { vm: "dev" };
+const lyingVmm = fileURLToPath(new URL("fixtures/lying-vmm.ts", import.meta.url));
+
+/** What a call was refused with. */
+async function refusal(call: Promise<unknown>): Promise<WorkfortError> {
+  const error = await call.then(
+    () => null,
+    (reason: unknown) => reason,
+  );
+  assert.ok(error instanceof WorkfortError, `it should have been refused: ${String(error)}`);
+  return error;
+}
+
+const create = async (daemon: TestDaemon): Promise<void> => {
+  await daemon.importBase();
+  await daemon.client.call("vm.create", { body: { name: "dev", image: "base", memoryMiB: 256 } });
+};
+const start = (daemon: TestDaemon, body: { timeoutMs?: number; waitForAgent?: boolean } = {}): Promise<unknown> =>
+  daemon.client.call("vm.start", { params, body });
+const exec = (daemon: TestDaemon, timeoutMs = 20_000): Promise<unknown> =>
+  daemon.client.call("vm.exec", { params, body: { argv: ["true"], timeoutMs } });
+const stateOf = async (daemon: TestDaemon): Promise<string> => (await daemon.client.call("vm.get", { params })).state;
+
+async function assertNothingLives(daemon: TestDaemon): Promise<void> {
+  await eventually(
+    () => daemon.leftovers(),
+    (left) => left.length === 0,
+  );
+  await assertTidy(daemon);
+}
+
+/** A daemon whose QEMU is the double; `behave` chooses its manner from then on. */
+async function withLyingVmm(
+  use: (daemon: TestDaemon, behave: (manner: string) => Promise<void>) => Promise<void>,
+): Promise<void> {
+  const daemon = await makeDaemon();
+  try {
+    const [program, manner] = [join(daemon.directory, "qemu"), join(daemon.directory, "manner")];
+    await fs.writeFile(program, `#!/bin/sh\nexec ${node} ${lyingVmm} ${manner} "$@"\n`, { mode: 0o755 });
+    await fs.writeFile(manner, "silent");
+    await fs.writeFile(daemon.locations.configFile, `api:\n  listen: off\nvmm:\n  qemu: ${program}\n`);
+    await daemon.start();
+    await create(daemon);
+    await use(daemon, (name) => fs.writeFile(manner, name));
+  } finally {
+    await daemon.dispose();
+  }
+}
+
+test("a QEMU that is not there or cannot be executed is named, and the VM stays as it was", async () => {
+  const daemon = await makeDaemon();
+  try {
+    const program = join(daemon.directory, "qemu");
+    await fs.writeFile(daemon.locations.configFile, `api:\n  listen: off\nvmm:\n  qemu: ${program}\n`);
+    await daemon.start();
+    await create(daemon);
+    const missing = await refusal(start(daemon));
+    assert.equal(missing.code, "vmm_unavailable");
+    assert.match(missing.message, new RegExp(`QEMU is not installed \\(looked for ${program}\\)`));
+    assert.equal(missing.hint, "nexusctl doctor");
+    await fs.writeFile(program, "#!/bin/sh\nexit 1\n", { mode: 0o644 });
+    assert.equal((await refusal(start(daemon))).code, "vmm_unavailable");
+    await fs.chmod(program, 0o755);
+    assert.match((await refusal(start(daemon))).message, /QEMU does not run: .*exit code 1/);
+    assert.equal(await stateOf(daemon), "created");
+    await assertNothingLives(daemon);
+  } finally {
+    await daemon.dispose();
+  }
+});
+
+test("a VMM that dies at once or hangs fails the start in its own words, and leaves nothing", () =>
+  withLyingVmm(async (daemon, behave) => {
+    await behave("dies");
+    const dead = await refusal(start(daemon));
+    assert.equal(dead.code, "vmm_failed");
+    assert.equal(dead.message, "QEMU ended at once (code 3): qemu-system-x86_64: out of luck");
+    assert.equal(await stateOf(daemon), "crashed");
+    const { stateReason } = await daemon.client.call("vm.get", { params });
+    assert.match(stateReason, /could not start: .*out of luck/);
+    await assertNothingLives(daemon);
+
+    await behave("hangs");
+    const hung = await refusal(start(daemon));
+    assert.equal(hung.code, "vmm_failed");
+    assert.match(hung.message, /aborted due to timeout|has not greeted within/);
+    await assertNothingLives(daemon);
+
+    await behave("hangs");
+    const waiting = start(daemon);
+    waiting.catch(() => {});
+    await eventually(
+      () => daemon.processes(),
+      (processes) => processes.some((line) => line.includes("lying-vmm")),
+    );
+    await daemon.client.call("vm.kill", { params });
+    assert.match((await refusal(waiting)).message, /was killed while it started/);
+    assert.equal(await stateOf(daemon), "stopped");
+    await assertNothingLives(daemon);
+  }));
+
+test("a guest without an agent runs, is told to be silent, and stops by signal", () =>
+  withLyingVmm(async (daemon) => {
+    const late = await refusal(start(daemon, { timeoutMs: 1000 }));
+    assert.equal(late.code, "timeout");
+    assert.match(late.message, /VM "dev" runs, but its agent has not answered within 1 s/);
+    const vm = await daemon.client.call("vm.get", { params });
+    assert.deepEqual([vm.state, vm.agent], ["running", "connecting"]);
+    assert.equal((await refusal(exec(daemon))).code, "agent_unreachable");
+    await daemon.client.call("vm.stop", { params, body: { graceMs: 0 } });
+    await assertNothingLives(daemon);
+  }));
+
+const unusable: [manner: string, says: RegExp][] = [
+  ["another protocol", /the agent speaks guest protocol 2, this nexusd 1/],
+  ["greets with nonsense", /greeting is not what the protocol asks for/],
+  ["greets without end", /greeting is too long/],
+];
+
+test("an agent that cannot be understood is never ready, and the reason is told", () =>
+  withLyingVmm(async (daemon, behave) => {
+    for (const [manner, says] of unusable) {
+      await behave(manner);
+      const late = await refusal(start(daemon, { timeoutMs: 3000 }));
+      assert.match(late.message, says, manner);
+      assert.notEqual((await daemon.client.call("vm.get", { params })).agent, "ready");
+      await daemon.client.call("vm.kill", { params });
+      await assertNothingLives(daemon);
+    }
+  }));
+
+test("an agent that breaks off, talks nonsense or without end fails the request, not the daemon", () =>
+  withLyingVmm(async (daemon, behave) => {
+    for (const manner of ["hangs up", "frames of nonsense", "a frame too large", "talks without end", "says nothing"]) {
+      await behave(manner);
+      await start(daemon);
+      const { code } = await refusal(exec(daemon));
+      assert.ok(["agent_failed", "agent_unreachable"].includes(code), `${manner}: ${code}`);
+      assert.equal((await daemon.client.call("system.health")).status, "ok");
+      await daemon.client.call("vm.kill", { params });
+      await assertNothingLives(daemon);
+    }
+  }));
+
+test("a guest that pours bytes into its channel grows the daemon by no more than a bound", () =>
+  withLyingVmm(async (daemon, behave) => {
+    const residentMiB = async (): Promise<number> => {
+      const status = await fs.readFile(`/proc/${daemon.pid}/status`, "utf8");
+      return Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1]) / 1024;
+    };
+    for (const manner of ["babbles", "floods"]) {
+      const before = await residentMiB();
+      await behave(manner);
+      await start(daemon, { waitForAgent: false });
+      await Promise.all(Array.from({ length: 50 }, () => daemon.client.call("vm.list")));
+      assert.ok((await residentMiB()) - before < 200, `${manner}: ${before} → ${await residentMiB()} MiB`);
+      await daemon.client.call("vm.kill", { params });
+      await assertNothingLives(daemon);
+    }
+  }));
+
+test("a guest kernel that is missing, damaged or of the wrong kind is told, and nothing is left", () =>
+  withDaemon({ withoutKernel: true }, async (daemon) => {
+    await create(daemon);
+    const missing = await refusal(start(daemon));
+    assert.equal(missing.code, "kernel_missing");
+    assert.match(missing.hint ?? "", /npm run up/);
+    assert.equal(await stateOf(daemon), "created");
+
+    const kernel = join(daemon.locations.dataDirectory, "kernels", "6.1.0-broken");
+    await fs.mkdir(join(kernel, "modules"), { recursive: true });
+    await fs.writeFile(join(kernel, "vmlinux"), "no kernel at all\n".repeat(1000));
+    const wrong = await refusal(start(daemon));
+    assert.ok(["vmm_failed", "kernel_missing"].includes(wrong.code), wrong.code);
+    assert.match(wrong.message, /kernel|vmlinux/i);
+    await assertNothingLives(daemon);
+  }));
+
+test("a VM whose disk has gone says so in the VMM's words, and can be deleted", () =>
+  withDaemon({}, async (daemon) => {
+    await create(daemon);
+    const workspaces = join(daemon.locations.dataDirectory, "workspaces");
+    const [name = ""] = await fs.readdir(workspaces);
+    await deleteSubvolume(join(workspaces, name));
+    const gone = await refusal(start(daemon));
+    assert.match(gone.message, /No such file or directory/);
+    await daemon.client.call("vm.delete", { params });
+    await assertNothingLives(daemon);
+  }));
+
+test("a daemon that cannot keep its sockets or its records to itself refuses to start, and says why", async () => {
+  const daemon = await makeDaemon();
+  const runtime = daemon.env["XDG_RUNTIME_DIR"] ?? "";
+  const refused = async (env: Record<string, string>): Promise<string> => {
+    const before = daemon.log.length;
+    assert.deepEqual(await daemon.startUntilEnd(env), { code: 1, signal: null });
+    return daemon.log.slice(before);
+  };
+  try {
+    await daemon.start();
+    await daemon.stop();
+    const deep = join(runtime, "d".repeat(90));
+    assert.match(await refused({ XDG_RUNTIME_DIR: deep }), /lies too deep for sockets.*XDG_RUNTIME_DIR/);
+    const open = join(runtime, "open");
+    await fs.mkdir(open);
+    await fs.chmod(open, 0o777);
+    assert.match(await refused({ XDG_RUNTIME_DIR: open }), /other users may write in/);
+    const linked = join(runtime, "linked");
+    await fs.mkdir(linked);
+    await fs.symlink(runtime, join(linked, "nexus"));
+    assert.match(await refused({ XDG_RUNTIME_DIR: linked }), /it is no directory/);
+    assert.match(await refused({ XDG_DATA_HOME: "/dev/shm/workfort-test" }), /the store is not mounted/);
+  } finally {
+    await fs.rm("/dev/shm/workfort-test", { recursive: true, force: true });
+    await daemon.dispose();
+  }
+});
+
+test("a data directory that is not on btrfs is refused with the command that mends it", async () => {
+  const daemon = await makeDaemon();
+  try {
+    assert.deepEqual(await daemon.startUntilEnd({ XDG_DATA_HOME: "/dev/shm/workfort-test" }), {
+      code: 1,
+      signal: null,
+    });
+    assert.match(daemon.log, /is not on btrfs.*nexusctl storage init/);
+  } finally {
+    await fs.rm("/dev/shm/workfort-test", { recursive: true, force: true });
+    await daemon.dispose();
+  }
+});
