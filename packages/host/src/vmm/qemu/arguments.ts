@@ -73,9 +73,10 @@ export function qemuArguments(spec: VmSpec, accelerator: Accelerator, counterKhz
     `unix:${escapeCommas(sockets.qmp)},server=on,wait=off`,
     "-device",
     "virtio-rng-device",
+    // a full store is the guest's I/O error, as with Firecracker; QEMU's own way is to stop the machine without a word
     ...spec.drives.flatMap((drive, index) => [
       "-drive",
-      `id=drive${index},if=none,format=raw,cache=writeback,aio=threads,discard=unmap,read-only=${drive.readOnly ? "on" : "off"},file=${escapeCommas(drive.path)}`,
+      `id=drive${index},if=none,format=raw,cache=writeback,aio=threads,discard=unmap,werror=report,rerror=report,read-only=${drive.readOnly ? "on" : "off"},file=${escapeCommas(drive.path)}`,
       "-device",
       `virtio-blk-device,drive=drive${index}`,
     ]),
