@@ -73,6 +73,12 @@ export class RawConnection {
     this.#socket.write(bytes);
   }
 
+  /** Goes away as soon as this is sent. */
+  async sendAndLeave(bytes: string): Promise<void> {
+    await new Promise((sent) => this.#socket.write(bytes, sent));
+    this.#socket.destroy();
+  }
+
   /** says that no more comes */
   finish(): void {
     this.#socket.end();
@@ -91,9 +97,5 @@ export class RawConnection {
   async closed(): Promise<string> {
     await this.#ended;
     return this.#received;
-  }
-
-  destroy(): void {
-    this.#socket.destroy();
   }
 }

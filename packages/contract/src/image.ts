@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { exactly, says, wholeNumber } from "./fields.ts";
 import { ImageId, Name, Reference, VmId, WorkspaceId } from "./names.ts";
 
 /** a read-only root disk that workspaces are made from */
@@ -13,18 +14,16 @@ export const Image = z.object({
 });
 export type Image = z.infer<typeof Image>;
 
-export const ImportImage = z.strictObject({
+const sourceAllowed = says("must be an absolute path on the daemon's machine, of at most 4096 characters");
+
+export const ImportImage = exactly({
   name: Name,
   source: z
-    .string()
-    .min(1)
-    .max(4096)
-    .refine((path) => path.startsWith("/") && !path.includes("\0"), "an absolute path on the daemon's machine")
+    .string(sourceAllowed)
+    .max(4096, { ...sourceAllowed, abort: true })
+    .refine((path) => path.startsWith("/") && !path.includes("\0"), sourceAllowed)
     .describe("absolute path of a directory or of an ext4 file on the daemon's machine"),
-  sizeBytes: z
-    .int()
-    .min(16 * 1024 * 1024)
-    .max(16 * 1024 ** 4)
+  sizeBytes: wholeNumber(16 * 1024 ** 2, 16 * 1024 ** 4, "bytes")
     .optional()
     .describe("size of the disk made from a directory; by default its content and half as much again"),
 });
@@ -50,7 +49,7 @@ export const WorkspaceDetail = Workspace.extend({
 });
 export type WorkspaceDetail = z.infer<typeof WorkspaceDetail>;
 
-export const CreateWorkspace = z.strictObject({
+export const CreateWorkspace = exactly({
   name: Name,
   image: Reference.describe("master image"),
 });

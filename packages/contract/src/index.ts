@@ -1,4 +1,5 @@
 export * from "./errors.ts";
+export * from "./fields.ts";
 export * from "./image.ts";
 export * from "./names.ts";
 export * from "./operation.ts";

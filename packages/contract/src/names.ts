@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { matching, says } from "./fields.ts";
 
 /**
  * Names and ids.
@@ -16,22 +17,21 @@ const idPattern = /^(vm|img|ws)_[a-z2-7]{12}$/;
 const namePattern = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
 /** DNS label (RFC 1123), 1 to 63 characters */
-export const Name = z
-  .string()
-  .regex(namePattern, "1 to 63 characters of a-z, 0-9 and -, beginning and ending with a letter or digit")
-  .describe("DNS label, for example `hello`");
+export const Name = matching(
+  namePattern,
+  "must be 1 to 63 characters of a-z, 0-9 and -, beginning and ending with a letter or digit",
+).describe("DNS label, for example `hello`");
 
-export const VmId = z.string().regex(/^vm_[a-z2-7]{12}$/, "vm_ and 12 characters of a-z and 2-7");
-export const ImageId = z.string().regex(/^img_[a-z2-7]{12}$/, "img_ and 12 characters of a-z and 2-7");
-export const WorkspaceId = z.string().regex(/^ws_[a-z2-7]{12}$/, "ws_ and 12 characters of a-z and 2-7");
+export const VmId = matching(/^vm_[a-z2-7]{12}$/, "must be vm_ and 12 characters of a-z and 2-7");
+export const ImageId = matching(/^img_[a-z2-7]{12}$/, "must be img_ and 12 characters of a-z and 2-7");
+export const WorkspaceId = matching(/^ws_[a-z2-7]{12}$/, "must be ws_ and 12 characters of a-z and 2-7");
+
+const referenceAllowed = says("must be a name (DNS label) or an id such as vm_abcdefgh2345");
 
 /** an id or a name, as a path or body may hold */
 export const Reference = z
-  .string()
-  .refine(
-    (text) => idPattern.test(text) || namePattern.test(text),
-    "a name (DNS label) or an id such as vm_abcdefgh2345",
-  )
+  .string(referenceAllowed)
+  .refine((text) => idPattern.test(text) || namePattern.test(text), referenceAllowed)
   .describe("name or id");
 
 export function isId(text: string): boolean {

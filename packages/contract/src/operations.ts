@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { exactly, matching, oneOf } from "./fields.ts";
 import { operation, type Operation } from "./operation.ts";
 import { CreateWorkspace, Image, ImportImage, StorageStatus, Workspace, WorkspaceDetail } from "./image.ts";
 import { Reference } from "./names.ts";
@@ -6,21 +7,18 @@ import { Exec, ExecResult, outputStreamType, Process, ProcessId, SignalProcess, 
 import { Health, Status } from "./system.ts";
 import { CreateVm, StartVm, StopVm, Vm, VmHistory, VmState } from "./vm.ts";
 
-const vm = z.strictObject({ vm: Reference });
-const image = z.strictObject({ image: Reference });
-const workspace = z.strictObject({ workspace: Reference });
-const process = z.strictObject({ vm: Reference, process: ProcessId });
+const vm = exactly({ vm: Reference });
+const image = exactly({ image: Reference });
+const workspace = exactly({ workspace: Reference });
+const process = exactly({ vm: Reference, process: ProcessId });
 
 const flag = (description: string) =>
-  z
-    .enum(["true", "false"])
+  oneOf(["true", "false"])
     .default("false")
     .transform((text) => text === "true")
     .describe(description);
 const offset = (description: string) =>
-  z
-    .string()
-    .regex(/^\d{1,15}$/, "a byte offset, 0 or more")
+  matching(/^\d{1,15}$/, "must be a whole number of bytes, of at most 15 digits")
     .default("0")
     .transform(Number)
     .describe(description);
@@ -65,7 +63,7 @@ export const operations = {
     method: "GET",
     path: "/v1/vms",
     summary: "List VMs",
-    query: z.strictObject({ state: VmState.optional() }),
+    query: exactly({ state: VmState.optional() }),
     result: z.object({ vms: z.array(Vm) }),
     errors: [],
   }),
@@ -82,7 +80,7 @@ export const operations = {
     path: "/v1/vms/{vm}",
     summary: "Delete a VM that does not run, with its workspace",
     params: vm,
-    query: z.strictObject({ keepWorkspace: flag("leave its workspace in place") }),
+    query: exactly({ keepWorkspace: flag("leave its workspace in place") }),
     status: 204,
     errors: ["not_found", "wrong_state", "storage_unavailable"],
   }),
@@ -135,7 +133,7 @@ export const operations = {
     path: "/v1/vms/{vm}/console",
     summary: "Read a VM's console",
     params: vm,
-    query: z.strictObject({
+    query: exactly({
       follow: flag("go on as output comes"),
       tailBytes: offset("begin this many bytes before the end; 0 for all that is held"),
     }),
@@ -194,7 +192,7 @@ export const operations = {
     path: "/v1/vms/{vm}/processes/{process}/output",
     summary: "Read a process's output from given offsets",
     params: process,
-    query: z.strictObject({
+    query: exactly({
       stdout: offset("first byte wanted of stdout"),
       stderr: offset("first byte wanted of stderr"),
       follow: flag("go on until the process has ended"),
@@ -208,7 +206,7 @@ export const operations = {
     path: "/v1/vms/{vm}/processes/{process}/stdin",
     summary: "Write to a process's stdin",
     params: process,
-    query: z.strictObject({
+    query: exactly({
       offset: offset("bytes accepted before this request"),
       close: flag("close stdin after the last byte"),
     }),

@@ -1,8 +1,12 @@
 import * as z from "zod";
+import { exactly, matching, oneOf, says, trueOrFalse, wholeNumber } from "./fields.ts";
 
 /** a process is an object of the guest: its transport may come and go, it stays */
 
-export const ProcessId = z.string().regex(/^[a-z0-9][a-z0-9-]{0,63}$/, "1 to 64 characters of a-z, 0-9 and -");
+export const ProcessId = matching(
+  /^[a-z0-9][a-z0-9-]{0,63}$/,
+  "must be 1 to 64 characters of a-z, 0-9 and -, beginning with a letter or digit",
+);
 
 const OutputPosition = z.object({
   start: z.int().nonnegative().describe("offset of the oldest byte still held"),
@@ -28,40 +32,49 @@ export const Process = z.object({
 });
 export type Process = z.infer<typeof Process>;
 
-const noNul = (text: string): boolean => !text.includes("\0");
+const argvAllowed = says("must be a list of 1 to 4096 texts: the program and its arguments");
+const argument = matching(/^[^\0]*$/, "must be text without NUL");
+const stdinAllowed = says("must be text of at most 1048576 characters");
+const signalAllowed = "must be a name without SIG, for example TERM, or a number from 1 to 64";
 
 const commandFields = {
   argv: z
-    .array(z.string().refine(noNul, "no NUL"))
-    .min(1)
-    .max(4096)
+    .array(argument, argvAllowed)
+    .min(1, argvAllowed)
+    .max(4096, argvAllowed)
     .describe('program and arguments, for example ["uname", "-a"]; no shell is involved'),
   env: z
     .record(
-      z
-        .string()
-        .min(1)
-        .refine((key) => noNul(key) && !key.includes("="), "no = and no NUL"),
-      z.string().refine(noNul, "no NUL"),
+      z.string().regex(/^[^=\0]+$/),
+      argument,
+      says("must be an object of texts, each under a name that is not empty and has no = and no NUL"),
     )
     .optional()
     .describe("laid over the user's login environment"),
-  cwd: z.string().min(1).max(4096).refine(noNul, "no NUL").optional().describe("default: the user's home"),
-  user: z.string().min(1).max(256).optional().describe("`name`, `uid`, `name:group` or `uid:gid`; default root"),
-  timeoutMs: z.int().min(1).max(604_800_000).optional().describe("TERM at this age, KILL 5 s later"),
+  cwd: matching(/^[^\0]{1,4096}$/, "must be 1 to 4096 characters without NUL")
+    .optional()
+    .describe("default: the user's home"),
+  user: matching(/^[^\0]{1,256}$/, "must be 1 to 256 characters without NUL")
+    .optional()
+    .describe("`name`, `uid`, `name:group` or `uid:gid`; default root"),
+  timeoutMs: wholeNumber(1, 604_800_000, "ms").optional().describe("TERM at this age, KILL 5 s later"),
 };
 
-export const StartProcess = z.strictObject({
+export const StartProcess = exactly({
   ...commandFields,
   id: ProcessId.optional().describe("chosen by the caller so that a retry cannot start it twice"),
-  stdin: z.enum(["none", "open"]).default("none"),
-  attach: z.boolean().default(false).describe("answer with the output stream instead of the process"),
+  stdin: oneOf(["none", "open"]).default("none"),
+  attach: trueOrFalse().default(false).describe("answer with the output stream instead of the process"),
 });
 export type StartProcess = z.infer<typeof StartProcess>;
 
-export const Exec = z.strictObject({
+export const Exec = exactly({
   ...commandFields,
-  stdin: z.string().max(1_048_576).optional().describe("text for the command's stdin, at most 1 MiB"),
+  stdin: z
+    .string(stdinAllowed)
+    .max(1_048_576, stdinAllowed)
+    .optional()
+    .describe("text for the command's stdin, at most 1 MiB"),
 });
 export type Exec = z.infer<typeof Exec>;
 
@@ -76,12 +89,9 @@ export const ExecResult = z.object({
 });
 export type ExecResult = z.infer<typeof ExecResult>;
 
-export const SignalProcess = z.strictObject({
+export const SignalProcess = exactly({
   signal: z
-    .union([
-      z.string().regex(/^[A-Z][A-Z0-9+-]{1,11}$/, "a name without SIG, for example TERM"),
-      z.int().min(1).max(64),
-    ])
+    .union([matching(/^[A-Z][A-Z0-9+-]{1,11}$/, signalAllowed), wholeNumber(1, 64)], says(signalAllowed))
     .describe("goes to the process group"),
 });
 

@@ -1,9 +1,10 @@
 import * as z from "zod";
+import { exactly, oneOf, trueOrFalse, wholeNumber } from "./fields.ts";
 import { Name, Reference, VmId, WorkspaceId } from "./names.ts";
 
 /** the states of a VM; agent readiness is a property of a running VM, not a state */
 export const vmStates = ["created", "starting", "running", "paused", "stopping", "stopped", "crashed"] as const;
-export const VmState = z.enum(vmStates);
+export const VmState = oneOf(vmStates);
 export type VmState = z.infer<typeof VmState>;
 
 /** the states in which a VMM process exists or may exist */
@@ -16,14 +17,14 @@ export type AgentState = z.infer<typeof AgentState>;
 export const vmmKinds = ["qemu"] as const;
 export const VmmKind = z.enum(vmmKinds);
 export type VmmKind = z.infer<typeof VmmKind>;
-export const VmmChoice = z.enum(["auto", ...vmmKinds]).describe("`auto` takes the best that works on this host");
+export const VmmChoice = oneOf(["auto", ...vmmKinds]).describe("`auto` takes the best that works on this host");
 export type VmmChoice = z.infer<typeof VmmChoice>;
 
 export const Accelerator = z.enum(["kvm", "tcg"]).describe("`tcg` is software emulation");
 export type Accelerator = z.infer<typeof Accelerator>;
 
-export const VcpuCount = z.int().min(1).max(32).describe("virtual CPUs, 1 to 32");
-export const MemoryMiB = z.int().min(64).max(1_048_576).describe("guest memory in MiB, 64 to 1048576");
+export const VcpuCount = wholeNumber(1, 32).describe("virtual CPUs, 1 to 32");
+export const MemoryMiB = wholeNumber(64, 1_048_576, "MiB").describe("guest memory in MiB, 64 to 1048576");
 
 /** the VMM that runs a VM */
 export const RunningVmm = z.object({
@@ -54,37 +55,29 @@ export const Vm = z.object({
 });
 export type Vm = z.infer<typeof Vm>;
 
-export const CreateVm = z
-  .strictObject({
-    name: Name,
-    image: Reference.optional().describe("master image; a new workspace is made from it, named as the VM"),
-    workspace: Reference.optional().describe("an existing workspace that no VM uses"),
-    vcpuCount: VcpuCount.optional().describe("default from the configuration (1)"),
-    memoryMiB: MemoryMiB.optional().describe("default from the configuration (512)"),
-    vmm: VmmChoice.default("auto"),
-  })
-  .refine((body) => (body.image === undefined) !== (body.workspace === undefined), {
-    path: ["image"],
-    message: "give either `image` or `workspace`",
-  });
+export const CreateVm = exactly({
+  name: Name,
+  image: Reference.optional().describe("master image; a new workspace is made from it, named as the VM"),
+  workspace: Reference.optional().describe("an existing workspace that no VM uses"),
+  vcpuCount: VcpuCount.optional().describe("default from the configuration (1)"),
+  memoryMiB: MemoryMiB.optional().describe("default from the configuration (512)"),
+  vmm: VmmChoice.default("auto"),
+}).refine((body) => (body.image === undefined) !== (body.workspace === undefined), {
+  path: ["image"],
+  message: "give either `image` or `workspace`",
+});
 export type CreateVm = z.infer<typeof CreateVm>;
 
-export const StartVm = z.strictObject({
-  waitForAgent: z.boolean().default(true).describe("answer only when the guest agent has answered"),
-  timeoutMs: z
-    .int()
-    .min(1000)
-    .max(600_000)
+export const StartVm = exactly({
+  waitForAgent: trueOrFalse().default(true).describe("answer only when the guest agent has answered"),
+  timeoutMs: wholeNumber(1000, 600_000, "ms")
     .default(120_000)
     .describe("how long to wait for the agent; the VM runs on after that"),
 });
 export type StartVm = z.infer<typeof StartVm>;
 
-export const StopVm = z.strictObject({
-  graceMs: z
-    .int()
-    .min(0)
-    .max(600_000)
+export const StopVm = exactly({
+  graceMs: wholeNumber(0, 600_000, "ms")
     .default(10_000)
     .describe("what the guest gets to shut down by itself before it is ended"),
 });

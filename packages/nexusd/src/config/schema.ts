@@ -1,55 +1,49 @@
-import { MemoryMiB, VcpuCount, VmmChoice } from "@workfort/contract";
+import { isIP } from "node:net";
+import { exactly, MemoryMiB, oneOf, says, VcpuCount, VmmChoice, wholeNumber } from "@workfort/contract";
 import * as z from "zod";
 
-const AbsolutePath = z.string().startsWith("/", "an absolute path");
+/** keys under a heading; a heading with nothing under it is YAML's null */
+const section = <const Shape extends z.ZodRawShape>(shape: Shape) =>
+  z.preprocess((value) => value ?? {}, exactly(shape, "a map of keys"));
+
+const pathAllowed = says("must be an absolute path");
+const AbsolutePath = z.string(pathAllowed).startsWith("/", pathAllowed);
+
+const listenAllowed = says("must be off, or address:port such as 127.0.0.1:9600");
+const Listen = z.string(listenAllowed).refine((text) => text === "off" || isTcpAddress(text), listenAllowed);
+
+function isTcpAddress(text: string): boolean {
+  const [, host = "", port = ""] = /^(.+):(\d{1,5})$/.exec(text) ?? [];
+  if (port === "" || Number(port) > 65_535) return false;
+  const bracketed = /^\[(.+)\]$/.exec(host)?.[1];
+  return host === "localhost" || (bracketed === undefined ? isIP(host) === 4 : isIP(bracketed) === 6);
+}
 
 /** `nexus.yaml`; every key may be left out */
-export const Config = z.strictObject({
-  api: z
-    .strictObject({
-      listen: z
-        .string()
-        .regex(
-          /^(off|(\d{1,3}(\.\d{1,3}){3}|localhost|\[[0-9a-fA-F:]+\]):\d{1,5})$/,
-          "off, or address:port such as 127.0.0.1:9600",
-        )
-        .optional()
-        .describe(
-          "TCP address; by default 127.0.0.1 and the first free port from 9600 on; the Unix socket is always there",
-        ),
-    })
-    .prefault({}),
-  storage: z
-    .strictObject({
-      directory: AbsolutePath.optional().describe("where disks live, on btrfs; by default $XDG_DATA_HOME/nexus"),
-    })
-    .prefault({}),
-  vm: z
-    .strictObject({
-      vcpuCount: VcpuCount.default(1),
-      memoryMiB: MemoryMiB.default(512),
-    })
-    .prefault({}),
-  vmm: z
-    .strictObject({
-      qemu: AbsolutePath.optional().describe("the QEMU program; by default the one on PATH"),
-      default: VmmChoice.default("auto").describe("what `auto` means for VMs that do not choose"),
-    })
-    .prefault({}),
-  memory: z
-    .strictObject({
-      limitMiB: z
-        .int()
-        .min(0)
-        .max(64 * 1_048_576)
-        .optional()
-        .describe("what VMs may have in all; by default all memory but a tenth, at least 512 MiB"),
-    })
-    .prefault({}),
-  log: z
-    .strictObject({
-      level: z.enum(["debug", "info", "warn", "error"]).default("info"),
-    })
-    .prefault({}),
+export const Config = section({
+  api: section({
+    listen: Listen.optional().describe(
+      "TCP address; by default 127.0.0.1 and the first free port from 9600 on; the Unix socket is always there",
+    ),
+  }),
+  storage: section({
+    directory: AbsolutePath.optional().describe("where disks live, on btrfs; by default $XDG_DATA_HOME/nexus"),
+  }),
+  vm: section({
+    vcpuCount: VcpuCount.default(1),
+    memoryMiB: MemoryMiB.default(512),
+  }),
+  vmm: section({
+    qemu: AbsolutePath.optional().describe("the QEMU program; by default the one on PATH"),
+    default: VmmChoice.default("auto").describe("what `auto` means for VMs that do not choose"),
+  }),
+  memory: section({
+    limitMiB: wholeNumber(0, 64 * 1_048_576, "MiB")
+      .optional()
+      .describe("what VMs may have in all; by default all memory but a tenth, at least 512 MiB"),
+  }),
+  log: section({
+    level: oneOf(["debug", "info", "warn", "error"]).default("info"),
+  }),
 });
 export type Config = z.infer<typeof Config>;

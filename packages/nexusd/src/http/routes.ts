@@ -64,7 +64,7 @@ async function answer(
   const input = {
     params: parse("path", row.params ?? z.strictObject({}), request.params),
     query: parse("query", row.query ?? z.strictObject({}), request.query),
-    body: row.body === undefined ? undefined : parse("body", row.body, (await readJsonBody(request.raw)) ?? {}),
+    body: row.body === undefined ? undefined : parse("body", row.body, await readJsonBody(request.raw)),
   };
   const gone = new AbortController();
   reply.raw.once("close", () => gone.abort(new Error("the caller went away")));

@@ -1,8 +1,8 @@
 import { promises as fs } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { connect, type AddressInfo } from "node:net";
-import { WorkfortError } from "@workfort/contract";
-import fastify, { type FastifyInstance } from "fastify";
+import { WorkfortError, type FieldIssue } from "@workfort/contract";
+import fastify, { type FastifyError, type FastifyInstance } from "fastify";
 import type { Logger } from "pino";
 import { Guard } from "./guard.ts";
 import type { Handlers } from "./handlers.ts";
@@ -10,6 +10,8 @@ import { addRoutes, sendProblem } from "./routes.ts";
 
 /** One set of routes behind two doors: the Unix socket, and TCP with a guard. */
 const headersTimeoutMs = 10_000;
+/** how often it is looked for connections that have passed it */
+const headersCheckMs = 2_000;
 const idleConnectionMs = 60_000;
 const maxConnections = 2048;
 /** tried in turn where the configuration names no port */
@@ -30,15 +32,11 @@ export class HttpFace {
     this.#app = fastify({
       logger: false,
       exposeHeadRoutes: false,
-      frameworkErrors: (error, _request, reply) =>
-        sendProblem(
-          reply as never,
-          new WorkfortError("invalid_request", `path: ${error.message}`, {
-            fields: [{ field: "path", message: "a well-formed path" }],
-          }),
-          needs.log,
-        ),
+      frameworkErrors: (error, _request, reply) => sendProblem(reply as never, inOurWords(error), needs.log),
     });
+    this.#app.setErrorHandler<FastifyError>((error, _request, reply) =>
+      sendProblem(reply, inOurWords(error), needs.log),
+    );
     this.#app.removeAllContentTypeParsers();
     // bodies are read by the routes, each within its own bounds
     this.#app.addContentTypeParser("*", (_request, _payload, done) => done(null));
@@ -96,7 +94,12 @@ export class HttpFace {
 
   async #serve(where: { path: string } | { host: string; port: number }): Promise<Server> {
     const server = createServer(
-      { headersTimeout: headersTimeoutMs, requestTimeout: 0, keepAliveTimeout: idleConnectionMs },
+      {
+        headersTimeout: headersTimeoutMs,
+        connectionsCheckingInterval: headersCheckMs,
+        requestTimeout: 0,
+        keepAliveTimeout: idleConnectionMs,
+      },
       (request, response) => this.#app.routing(request, response),
     );
     server.maxConnections = maxConnections;
@@ -108,6 +111,19 @@ export class HttpFace {
     this.#servers.push(server);
     return server;
   }
+}
+
+/** what the framework refuses before any route sees it */
+const frameworkRefusals: Record<string, FieldIssue> = {
+  FST_ERR_BAD_URL: { field: "path", message: "must be percent-encoded UTF-8" },
+  FST_ERR_MAX_PARAM_LENGTH: { field: "path", message: "must be of parts of at most 100 characters" },
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: { field: "header.content-type", message: "must be a media type" },
+};
+
+function inOurWords(error: FastifyError): Error {
+  const issue = frameworkRefusals[error.code];
+  if (issue === undefined) return error;
+  return new WorkfortError("invalid_request", `${issue.field}: ${issue.message}`, { fields: [issue] });
 }
 
 /** A socket that nobody listens on is removed; one that answers means that another daemon is there. */
