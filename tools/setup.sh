@@ -71,7 +71,8 @@ install_npm_packages() {
 
 build_native_programs() {
   command -v cargo >/dev/null 2>&1 || fail "there is no Rust toolchain, which builds the three native programs" "install rustup (https://rustup.rs), then: rustup toolchain install stable"
-  version=$(rustc --version 2>/dev/null | cut -d' ' -f2)
+  said=$(rustc --version 2>&1) || fail "the Rust toolchain does not run: $(printf '%s' "$said" | head -n 1)" "rustup toolchain install stable"
+  version=$(printf '%s' "$said" | cut -d' ' -f2)
   minor=$(printf '%s' "$version" | cut -d. -f2)
   [ "${minor:-0}" -ge 91 ] 2>/dev/null || fail "Rust $version is too old; 1.91 or newer is needed" "rustup update stable"
   (cd native && cargo build --release --quiet) || fail "the native programs could not be built" "by hand: cd native && cargo build --release"
