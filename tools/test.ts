@@ -18,7 +18,11 @@ let failed = 0;
 const stopped = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stopped.abort());
 
-const store = await makeTestStore(stopped.signal);
+const store = await makeTestStore(stopped.signal).catch((error: unknown) => {
+  console.error(`error: ${error instanceof Error ? error.message : String(error)}`);
+  console.log("0 passed, 1 failed");
+  process.exit(1);
+});
 const { directory, env } = store;
 try {
   if (named.length > 0) {
