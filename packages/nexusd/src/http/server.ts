@@ -48,8 +48,13 @@ export class HttpFace {
     await this.#app.ready();
     await this.#listenUnix();
     if (listen === "off") return;
-    if (listen !== null) await this.#listenTcp(listen);
-    else await this.#listenFirstFree();
+    try {
+      if (listen !== null) await this.#listenTcp(listen);
+      else await this.#listenFirstFree();
+    } catch (error) {
+      await this.close(0);
+      throw listen === null ? error : cannotListen(listen, error as NodeJS.ErrnoException);
+    }
   }
 
   /** Takes no new requests and waits for those being answered; after `graceMs` what still streams is cut. */
@@ -111,6 +116,16 @@ export class HttpFace {
     this.#servers.push(server);
     return server;
   }
+}
+
+function cannotListen(address: string, error: NodeJS.ErrnoException): WorkfortError {
+  const hint = "set api.listen to another address:port or to off";
+  return error.code === "EADDRINUSE"
+    ? new WorkfortError("in_use", `${address} is in use by another program`, { hint, cause: error })
+    : new WorkfortError("invalid_request", `${address} cannot be listened on: ${error.message}`, {
+        hint,
+        cause: error,
+      });
 }
 
 /** what the framework refuses before any route sees it */
