@@ -3,9 +3,7 @@ import { promises as fs } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { WorkfortError } from "@workfort/contract";
-import { pathsOf } from "@workfort/host/paths.ts";
 import { runTool } from "@workfort/host/process/run.ts";
-import { initLoopStore, unmountStore } from "@workfort/host/storage/loop-store.ts";
 import { assertTidy, makeDaemon, testEnvironment, type TestDaemon } from "@workfort/testing";
 
 const params = { vm: "dev" };
@@ -45,23 +43,20 @@ async function withSmallStore(use: (daemon: TestDaemon, store: string) => Promis
   const daemon = await makeDaemon({ withoutKernel: true });
   const store = daemon.locations.dataDirectory;
   try {
-    await initLoopStore(pathsOf(daemon.locations), {
-      directory: store,
-      file: null,
-      sizeBytes: 1024 * mebibyte,
-      owner: { uid: 0, gid: 0 },
-      onProgress: () => {},
-      fstab: join(daemon.directory, "fstab"),
-    });
+    const file = join(daemon.directory, "small.btrfs");
+    await fs.writeFile(file, "");
+    await fs.truncate(file, 1024 * mebibyte); // sparse
+    await runTool(["mkfs.btrfs", "--quiet", file]);
+    await runTool(["mount", "-o", "loop,noatime,discard=async", file, store]);
     await fs.mkdir(join(store, "kernels"));
     await fs.symlink(testEnvironment().kernelDirectory, join(store, "kernels", "test"));
     await daemon.start();
     await use(daemon, store);
     await daemon.client.call("vm.kill", { params }).catch(() => {});
     await assertTidy(daemon);
-    await daemon.stop();
   } finally {
-    await unmountStore(store).catch(() => {});
+    await daemon.stop();
+    await runTool(["umount", store], { okCodes: [0, 32] }); // 32: it was not mounted
     await daemon.dispose();
   }
 }
@@ -75,6 +70,20 @@ test("a full store refuses what needs space, keeps no half of it, and goes on wh
     await assertTidy(daemon);
     await release();
     await daemon.importBase();
+  }));
+
+test("a store that is read-only is refused as such", () =>
+  withSmallStore(async (daemon, store) => {
+    await daemon.stop();
+    const remount = (how: string): Promise<unknown> => runTool(["mount", "-o", `remount,bind,${how}`, store]);
+    await remount("ro");
+    try {
+      assert.deepEqual(await daemon.startUntilEnd(), { code: 1, signal: null });
+      assert.match(daemon.log, /cannot be written: .*read-only.*\n? *try: /i);
+    } finally {
+      await remount("rw");
+    }
+    await daemon.start();
   }));
 
 test("a guest that meets a full store gets I/O errors, and runs on", () =>

@@ -86,6 +86,9 @@ function unusable(path: string, error: unknown): WorkfortError {
   const why = error instanceof Error ? error.message : String(error);
   return new WorkfortError("storage_unavailable", `the store cannot be used: ${why}`, {
     cause: error,
-    hint: `check owner and permissions of ${path}`,
+    hint:
+      (error as NodeJS.ErrnoException).code === "EROFS"
+        ? "sudo dmesg | grep -i btrfs   (a file system that meets an error becomes read-only and says why there)"
+        : `check owner and permissions of ${path}`,
   });
 }
