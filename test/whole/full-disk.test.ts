@@ -79,7 +79,7 @@ test("a store that is read-only is refused as such", () =>
     await remount("ro");
     try {
       assert.deepEqual(await daemon.startUntilEnd(), { code: 1, signal: null });
-      assert.match(daemon.log, /cannot be written: .*read-only.*\n? *try: /i);
+      assert.match(daemon.log, /the store cannot be used: EROFS: .*try: sudo dmesg/);
     } finally {
       await remount("rw");
     }
