@@ -43,17 +43,19 @@ export class HttpFace {
     addRoutes(this.#app, needs.handlers, () => this.#guard, needs.log);
   }
 
-  /** Serves the socket, then TCP; `listen` null takes the first free default port, "off" none. */
+  /**
+   * Serves TCP, then the socket: who finds the socket finds everything served. `listen` null takes the first free
+   * default port, "off" none. Serves nothing if it fails.
+   */
   async listen(listen: string | null): Promise<void> {
     await this.#app.ready();
-    await this.#listenUnix();
-    if (listen === "off") return;
     try {
-      if (listen !== null) await this.#listenTcp(listen);
-      else await this.#listenFirstFree();
+      if (listen === null) await this.#listenFirstFree();
+      else if (listen !== "off") await this.#listenConfigured(listen);
+      await this.#listenUnix();
     } catch (error) {
-      await this.close(0);
-      throw listen === null ? error : cannotListen(listen, error as NodeJS.ErrnoException);
+      for (const server of this.#servers) server.close().closeAllConnections();
+      throw error;
     }
   }
 
@@ -84,6 +86,14 @@ export class HttpFace {
     const server = await this.#serve({ host: host.replace(/^\[|\]$/g, ""), port: Number(listen.slice(at + 1)) });
     const { port } = server.address() as AddressInfo;
     this.tcp = `${host}:${port}`;
+  }
+
+  async #listenConfigured(listen: string): Promise<void> {
+    try {
+      await this.#listenTcp(listen);
+    } catch (error) {
+      throw cannotListen(listen, error as NodeJS.ErrnoException);
+    }
   }
 
   async #listenFirstFree(): Promise<void> {
