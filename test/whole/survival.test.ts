@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { promises as fs } from "node:fs";
 import { test } from "node:test";
 import { readOutputStream } from "@workfort/contract";
 import { assertTidy, eventually, withDaemon, type TestDaemon } from "@workfort/testing";
@@ -53,6 +54,8 @@ test("SIGTERM ends the daemon with 0 and leaves VMs alone; one that dies meanwhi
   withDaemon({}, async (daemon) => {
     await startTicker(daemon);
     const pid = (await daemon.client.call("vm.get", { params })).running?.pid ?? 0;
+    const environment = (await fs.readFile(`/proc/${pid}/environ`, "utf8")).split("\0");
+    for (const variable of environment) assert.match(variable, /^(?:(?:PATH|LD_LIBRARY_PATH)=.*)?$/);
     assert.equal(await daemon.stop(), 0);
     process.kill(pid, 0); // the VMM lives
     await daemon.start();

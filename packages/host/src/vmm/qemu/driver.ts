@@ -26,6 +26,14 @@ const lastWordsMs = 1_000;
 /** resident beside guest memory and translated code, measured on QEMU 7.2, MiB */
 const programMiB = 64;
 
+/** all that a VMM gets of the daemon's environment: neither its readiness socket nor anything that may be a secret */
+const inherited = Object.fromEntries(
+  ["PATH", "LD_LIBRARY_PATH"].flatMap((name) => {
+    const value = process.env[name];
+    return value === undefined ? [] : [[name, value] as const];
+  }),
+);
+
 export class QemuDriver implements VmmDriver {
   readonly kind = "qemu";
   readonly #needs: {
@@ -72,6 +80,7 @@ export class QemuDriver implements VmmDriver {
         program: this.#needs.keeperProgram,
         socketPath: sockets.keeper,
         consoleBytes: consoleRingBytes,
+        env: inherited,
         argv: [binary, ...qemuArguments(spec, accelerator, await this.#counterKhz(accelerator))],
       });
       hooks.onStep("vmm_api");
