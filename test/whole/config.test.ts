@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { promises as fs } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { makeDaemon, type TestDaemon } from "@workfort/testing";
+import { checkout, makeDaemon, node, type TestDaemon } from "@workfort/testing";
 
 /** What nexusd makes of nexus.yaml. */
 
@@ -103,6 +104,8 @@ test("what is not YAML, or not a configuration, is shown with its line", () =>
       ["just text\n", /^nexusd: FILE:1: the file: must be a map of keys\n$/],
       ["__proto__:\n  vm: 1\n", /^nexusd: FILE:1: __proto__: there is no such key\n$/],
       ["\u0000", /^nexusd: FILE:1: /],
+      ["vm: *nowhere\n", /^nexusd: FILE: .*alias.*nowhere/i],
+      ["vm: !!binary aGVsbG8=\n", /^nexusd: FILE:1: vm: must be /],
     ];
     for (const [config, complaint] of cases) {
       const said = await complaintOf(daemon, config);
@@ -121,6 +124,16 @@ test("a file that cannot be read is not passed over", () =>
       daemon.log.replaceAll(configFile, "FILE"),
       "nexusd: FILE: cannot be read: EISDIR: illegal operation on a directory, read\n",
     );
+  }));
+
+test("a file that is named has to be there", () =>
+  withRefusedDaemon(async (daemon) => {
+    const missing = join(daemon.directory, "missing.yaml");
+    const { status, stderr } = spawnSync(node, [join(checkout, "packages/nexusd/src/main.ts"), "--config", missing], {
+      env: daemon.env,
+      encoding: "utf8",
+    });
+    assert.deepEqual([status, stderr], [1, `nexusd: ${missing}: there is no such file\n`]);
   }));
 
 test("without a file, and with an empty one, everything has its default", async () => {

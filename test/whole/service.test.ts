@@ -47,6 +47,12 @@ for (const signal of ["SIGTERM", "SIGINT"] as const)
       assert.equal(notify.take(), null, "nothing is said twice");
     }));
 
+test("a socket of systemd's that cannot be reached is no reason not to serve", () =>
+  withDaemon({ env: { NOTIFY_SOCKET: "/nonexistent/notify" } }, async (daemon) => {
+    assert.match(daemon.log, /systemd could not be told READY=1/);
+    assert.equal(await daemon.stop(), 0);
+  }));
+
 test("a daemon that cannot start is never said to be ready", () =>
   withService(async (daemon, notify, run) => {
     await daemon.start();

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { promises as fs } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
 import { test } from "node:test";
 import { readOutputStream } from "@workfort/contract";
 import { assertTidy, eventually, withDaemon, type TestDaemon } from "@workfort/testing";
@@ -110,4 +112,20 @@ test("a death at any step of start and stop leaves a VM that runs or does not, a
       await ready(daemon);
       await assertTidy(daemon);
     }
+  }));
+
+test("a start that fails after VMs were found again ends, and leaves them alone", () =>
+  withDaemon({}, async (daemon) => {
+    await startTicker(daemon);
+    await daemon.stop();
+    await using taken = createServer();
+    await once(taken.listen(0, "127.0.0.1"), "listening");
+    const { configFile } = daemon.locations;
+    const before = await fs.readFile(configFile);
+    await fs.writeFile(configFile, `api:\n  listen: 127.0.0.1:${(taken.address() as AddressInfo).port}\n`);
+    assert.deepEqual(await daemon.startUntilEnd(), { code: 1, signal: null });
+    await fs.writeFile(configFile, before);
+    await daemon.start();
+    await ready(daemon);
+    assert.ok((await ticks(daemon)) > 0);
   }));

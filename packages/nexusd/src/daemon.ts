@@ -61,10 +61,15 @@ export class Daemon {
     const parts = compose(config, locations, log);
     await parts.storage.prepare();
     const daemon = new Daemon(parts, { configFile, token: await readOrMakeToken(paths.tokenFile), log });
-    await parts.journal.recover();
-    await parts.supervisor.recover();
-    await daemon.#sweepRuns(log);
-    await daemon.#http.listen(config.api.listen ?? null);
+    try {
+      await parts.journal.recover();
+      await parts.supervisor.recover();
+      await daemon.#sweepRuns(log);
+      await daemon.#http.listen(config.api.listen ?? null);
+    } catch (error) {
+      daemon.#letGo();
+      throw error;
+    }
     for (const notice of daemon.#notices) log.warn({}, notice);
     log.info(
       { version, pid: process.pid, socket: paths.socket, tcp: daemon.#http.tcp, data: locations.dataDirectory },
@@ -82,6 +87,11 @@ export class Daemon {
   async stop(): Promise<void> {
     this.#stopping = true;
     await this.#http.close(drainMs);
+    this.#letGo();
+  }
+
+  /** Without this the lines to VMs would keep the process alive. */
+  #letGo(): void {
     this.#parts.supervisor.detach();
     this.#parts.store.close();
   }

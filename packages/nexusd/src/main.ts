@@ -16,7 +16,8 @@ async function main(argv: readonly string[]): Promise<number> {
   if (options.has("--help")) return print(usage);
   if (options.has("--version")) return print(`${version}\n`);
   const locations = locate(process.env, process.getuid?.() ?? 0);
-  const { config, file } = loadConfig(options.get("--config") ?? locations.configFile);
+  const named = options.get("--config");
+  const { config, file } = loadConfig(named ?? locations.configFile, { mayBeMissing: named === undefined });
   const effective = { ...locations, dataDirectory: config.storage.directory ?? locations.dataDirectory };
   switch (words.join(" ")) {
     case "":

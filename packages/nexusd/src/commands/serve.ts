@@ -26,9 +26,9 @@ export async function serve(config: Config, configFile: string | null, locations
     );
     return 1;
   }
-  notifySystemd("READY=1");
+  notifySystemd("READY=1", log);
   const signal = await asked;
-  notifySystemd("STOPPING=1");
+  notifySystemd("STOPPING=1", log);
   log.info({ signal }, "stopping; running VMs stay");
   await daemon.stop();
   log.info({}, "stopped");

@@ -9,16 +9,26 @@ export class ConfigError extends Error {
 }
 
 /** Reads the configuration; a missing file means defaults. */
-export function loadConfig(path: string): { config: Config; file: string | null } {
+export function loadConfig(path: string, options = { mayBeMissing: true }): { config: Config; file: string | null } {
   const text = readIfThere(path);
+  if (text === null && !options.mayBeMissing) throw new ConfigError(`${path}: there is no such file`);
   if (text === null) return { config: Config.parse({}), file: null };
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, resolveKnownTags: false });
   const syntax = document.errors[0];
   if (syntax !== undefined) throw new ConfigError(`${path}:${lines.linePos(syntax.pos[0]).line}: ${syntax.message}`);
-  const parsed = Config.safeParse(document.toJS() ?? {});
+  const parsed = Config.safeParse(toValues(path, document) ?? {});
   if (parsed.success) return { config: parsed.data, file: path };
   throw new ConfigError(parsed.error.issues.flatMap((issue) => explainIssue(path, document, lines, issue)).join("\n"));
+}
+
+/** Aliases are resolved only here, and may lead nowhere or to too much. */
+function toValues(path: string, document: Document): unknown {
+  try {
+    return document.toJS();
+  } catch (error) {
+    throw new ConfigError(`${path}: ${(error as Error).message}`);
+  }
 }
 
 function readIfThere(path: string): string | null {
