@@ -53,7 +53,7 @@ test("random lives, with the daemon killed now and then", async () => {
       }));
       const dies = random(8) === 0;
       done.push(`${chosen.map(({ vm, step }) => `${step} ${vm}`).join(" + ")}${dies ? " + kill -9" : ""}`);
-      const running = Promise.allSettled(chosen.map(({ vm, step }) => steps[step]?.(daemon, vm)));
+      const running = Promise.allSettled(chosen.map(async ({ vm, step }) => await steps[step]?.(daemon, vm)));
       if (dies) {
         await daemon.die();
         await running;
