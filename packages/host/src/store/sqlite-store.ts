@@ -11,6 +11,10 @@ import type { SQLInputValue } from "node:sqlite";
 import { Database } from "./database.ts";
 import { bootColumns, imageColumns, stateChangeColumns, vmColumns, workspaceColumns, type Columns } from "./columns.ts";
 
+/** of each VM's history, the newest kept: a VM that starts on every request must not fill the disk */
+const keptStateChanges = 1000;
+const keptBoots = 100;
+
 /** The records of core, in SQLite. */
 export class SqliteStore implements Store {
   readonly #database: Database;
@@ -61,6 +65,7 @@ export class SqliteStore implements Store {
 
   insertStateChange(change: StateChangeRecord): void {
     this.#insert("state_changes", stateChangeColumns, change);
+    this.#forget("state_changes", change.vmId, keptStateChanges);
   }
 
   stateChanges(vmId: string, limit: number): StateChangeRecord[] {
@@ -72,6 +77,7 @@ export class SqliteStore implements Store {
 
   insertBoot(boot: BootRecord): void {
     this.#insert("boots", bootColumns, boot);
+    this.#forget("boots", boot.vmId, keptBoots);
   }
 
   updateBoot(vmId: string, number: number, change: Partial<Omit<BootRecord, "vmId" | "number">>): void {
@@ -142,6 +148,15 @@ export class SqliteStore implements Store {
       data: JSON.parse(String(row["data"])) as unknown,
       createdAt: Number(row["created_at"]),
     }));
+  }
+
+  /** Deletes a VM's oldest rows but the newest `kept`. */
+  #forget(table: "state_changes" | "boots", vmId: string, kept: number): void {
+    this.#database.run(
+      `DELETE FROM ${table} WHERE vm_id = :vmId AND number <=
+        (SELECT number FROM ${table} WHERE vm_id = :vmId ORDER BY number DESC LIMIT 1 OFFSET :kept)`,
+      { vmId, kept },
+    );
   }
 
   #insert<T extends object>(table: string, columns: Columns<T>, record: T): void {
