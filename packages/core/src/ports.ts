@@ -120,8 +120,10 @@ export interface VmmEnd {
   exitCode: number | null;
   /** for example `SIGKILL` */
   signal: string | null;
-  /** last lines of the VMM's own error output */
-  errorOutput: string;
+  /** the last line of the VMM's own error output that says something; may be empty */
+  lastWords: string;
+  /** what the exit code means to this VMM, where it means something of its own */
+  meaning: string | null;
   /** Unix ms */
   endedAt: number;
 }
@@ -134,6 +136,9 @@ export interface VmmRun {
   /** Opens the byte stream to the guest agent, synchronised, waiting for the guest if need be. */
   openChannel(signal: AbortSignal): Promise<Duplex>;
   signal(name: "SIGTERM" | "SIGKILL"): Promise<void>;
+  /** The guest stands still until it is resumed; either may be asked again. */
+  pause(): Promise<void>;
+  resume(): Promise<void>;
   console(tailBytes: number | null): Promise<Buffer>;
   /** The console from there on, until the VMM ends. */
   followConsole(tailBytes: number | null, signal: AbortSignal): AsyncIterable<Buffer>;

@@ -509,18 +509,24 @@ export function explainEnd(
 ): { state: "stopped" | "crashed"; reason: string } {
   if (asked !== null) return { state: "stopped", reason: asked };
   if (end.signal !== null)
-    return { state: "crashed", reason: withErrorOutput(`the VMM was ended by ${end.signal}`, end) };
+    return { state: "crashed", reason: withLastWords(`the VMM was ended by ${end.signal}`, end) };
   if (end.exitCode !== 0)
-    return { state: "crashed", reason: withErrorOutput(`the VMM exited with code ${end.exitCode}`, end) };
+    return {
+      state: "crashed",
+      reason: withLastWords(
+        `the VMM exited with code ${end.exitCode}${end.meaning === null ? "" : ` (${end.meaning})`}`,
+        end,
+      ),
+    };
   const tail = console.subarray(-16_384).toString("latin1");
   const trouble = /(Kernel panic - not syncing[^\r\n]*|guest-agent: fatal:[^\r\n]*)/.exec(tail);
   if (trouble?.[1] !== undefined) return { state: "crashed", reason: trouble[1].slice(0, 300) };
   return { state: "stopped", reason: "the guest shut itself down" };
 }
 
-function withErrorOutput(what: string, end: VmmEnd): string {
-  const last = end.errorOutput.trim().split("\n").at(-1)?.slice(0, 300);
-  return last ? `${what}: ${last}` : what;
+function withLastWords(what: string, end: VmmEnd): string {
+  const words = end.lastWords.slice(0, 300);
+  return words === "" ? what : `${what}: ${words}`;
 }
 
 function explainAbsence(

@@ -5,6 +5,7 @@ import type { Locations } from "@workfort/contract/locations";
 import { makePrivateDirectory, readTextIfThere, writeAtomically } from "@workfort/host/files.ts";
 import { pathsOf, requireRoomForSockets } from "@workfort/host/paths.ts";
 import { checkStore } from "@workfort/host/storage/store-check.ts";
+import { findKept, undoStart } from "@workfort/host/vmm/kept-vmm.ts";
 import type { Logger } from "pino";
 import { compose, type Parts } from "./compose.ts";
 import type { Config } from "./config/schema.ts";
@@ -64,7 +65,7 @@ export class Daemon {
     try {
       await parts.journal.recover();
       await parts.supervisor.recover();
-      await daemon.#sweepRuns(log);
+      await daemon.#sweepRuns();
       await daemon.#http.listen(config.api.listen ?? null);
     } catch (error) {
       daemon.#letGo();
@@ -140,8 +141,8 @@ export class Daemon {
   }
 
   /** Run directories that no VM of ours has: dead ones go, a living VMM is reported and left alone. */
-  async #sweepRuns(log: Logger): Promise<void> {
-    const { paths, supervisor, vmms } = this.#parts;
+  async #sweepRuns(): Promise<void> {
+    const { paths, supervisor } = this.#parts;
     await fs.mkdir(paths.runs, { recursive: true, mode: 0o700 });
     const ours = new Set(
       this.#parts.store
@@ -152,19 +153,15 @@ export class Daemon {
     for (const name of await fs.readdir(paths.runs)) {
       const directory = `${paths.runs}/${name}`;
       if (ours.has(directory)) continue;
-      const run = await vmms
-        .driver("qemu")
-        .adopt(directory, null)
-        .catch(() => null);
-      if (run === null) continue;
-      if (run.facts.vmmPid === 0) {
-        await run
-          .release()
-          .catch((error: unknown) => log.warn({ directory, err: error }, "a dead run could not be removed"));
+      const found = await findKept(directory).catch(() => null);
+      if (found === null) continue;
+      const { keeper, status } = found;
+      if (status.state === "ended") {
+        await undoStart(keeper, directory);
         continue;
       }
       this.#notices.push(
-        `A VMM that no record knows runs in ${directory} (pid ${run.facts.vmmPid}); it was left alone. To end it: kill ${run.facts.vmmPid}`,
+        `A VMM that no record knows runs in ${directory} (pid ${status.vmmPid}); it was left alone. To end it: kill ${status.vmmPid}`,
       );
     }
   }

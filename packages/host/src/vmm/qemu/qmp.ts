@@ -2,27 +2,45 @@ import { connect, type Socket } from "node:net";
 import { createInterface } from "node:readline";
 
 /**
- * QEMU's machine protocol, as far as a boot needs it: the greeting says that the machine has been set up.
+ * QEMU's machine protocol, as far as a boot and a pause need it. QEMU serves one connection at a time.
  * https://www.qemu.org/docs/master/interop/qmp-spec.html
  */
-export async function awaitGreeting(path: string, timeoutMs: number, signal: AbortSignal): Promise<string> {
-  const deadline = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
+const commandBoundMs = 10_000;
+
+interface Message {
+  QMP?: unknown;
+  return?: unknown;
+  error?: { desc?: string };
+}
+
+/** Resolves when QEMU has greeted, which says that the machine has been set up. */
+export async function awaitGreeting(path: string, timeoutMs: number, signal: AbortSignal): Promise<void> {
+  await talk(path, [], AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]));
+}
+
+/** Runs one command without arguments; rejects with QEMU's own words. */
+export async function runQmp(path: string, command: "stop" | "cont"): Promise<void> {
+  await talk(path, ["qmp_capabilities", command], AbortSignal.timeout(commandBoundMs));
+}
+
+/** Reads the greeting, then gives the commands one after the other. */
+async function talk(path: string, commands: readonly string[], deadline: AbortSignal): Promise<void> {
   const socket = await connectOnceThere(path, deadline);
+  const stop = (): void => void socket.destroy();
+  deadline.addEventListener("abort", stop, { once: true });
+  const waiting = [...commands];
   try {
-    const lines = createInterface({ input: socket });
-    const stop = (): void => void socket.destroy();
-    deadline.addEventListener("abort", stop, { once: true });
-    for await (const line of lines) {
-      const greeting = JSON.parse(line) as {
-        QMP?: { version?: { qemu?: { major: number; minor: number; micro: number } } };
-      };
-      const version = greeting.QMP?.version?.qemu;
-      if (version !== undefined) return `${version.major}.${version.minor}.${version.micro}`;
+    for await (const line of createInterface({ input: socket })) {
+      const message = JSON.parse(line) as Message;
+      if (message.error !== undefined) throw new Error(`QEMU refused: ${message.error.desc ?? line}`);
+      if (message.QMP === undefined && message.return === undefined) continue; // an event
+      const next = waiting.shift();
+      if (next === undefined) return;
+      socket.write(`${JSON.stringify({ execute: next })}\n`);
     }
-    throw new Error(
-      deadline.aborted ? `QEMU has not greeted within ${timeoutMs} ms` : "QEMU closed its socket without a greeting",
-    );
+    throw new Error(deadline.aborted ? "QEMU has not answered in time" : "QEMU closed its socket without an answer");
   } finally {
+    deadline.removeEventListener("abort", stop);
     socket.destroy();
   }
 }

@@ -2,27 +2,52 @@ import { promises as fs } from "node:fs";
 import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import type { RunFacts, VmmEnd, VmmRun } from "@workfort/core";
-import { runPaths } from "../../paths.ts";
-import { KeeperError, type Keeper } from "../../process/keeper.ts";
-import { openChannel } from "./hello.ts";
+import { KeeperError, type Keeper } from "../process/keeper.ts";
 
 /** between two questions to a keeper that broke off, ms */
 const askAgainMs = 200;
 
-/** One QEMU behind its keeper. */
-export class QemuRun implements VmmRun {
+/** how one kind of VMM speaks */
+export interface Manner {
+  /** for messages: `QEMU`, `Firecracker` */
+  title: string;
+  /** what an exit code means; null where it says nothing of its own */
+  explainExit(exitCode: number): string | null;
+  /** the last line of its error output that says something; may be empty */
+  lastWords(errorOutput: string): string;
+}
+
+/** what one kind of VMM does in its own way once it runs */
+export interface Door {
+  openChannel(signal: AbortSignal): Promise<Duplex>;
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+}
+
+/** One VMM behind its keeper. */
+export class KeptRun implements VmmRun {
   readonly facts: RunFacts;
   readonly #keeper: Keeper;
+  readonly #manner: Manner;
+  readonly #door: Door;
 
-  constructor(facts: RunFacts, keeper: Keeper) {
+  constructor(facts: RunFacts, keeper: Keeper, manner: Manner, door: Door) {
     this.facts = facts;
     this.#keeper = keeper;
+    this.#manner = manner;
+    this.#door = door;
   }
 
   async waitForEnd(signal?: AbortSignal): Promise<VmmEnd> {
     const end = await this.#awaitEnd(signal);
     const errorOutput = await this.#keeper.errorOutput().catch(() => "");
-    return { exitCode: end.exitCode, signal: end.signal, endedAt: end.endedAt, errorOutput };
+    return {
+      exitCode: end.exitCode,
+      signal: end.signal,
+      endedAt: end.endedAt,
+      lastWords: this.#manner.lastWords(errorOutput),
+      meaning: end.exitCode === null ? null : this.#manner.explainExit(end.exitCode),
+    };
   }
 
   /** Only a keeper that cannot be reached has gone; one that is busy is asked again. */
@@ -38,7 +63,15 @@ export class QemuRun implements VmmRun {
   }
 
   async openChannel(signal: AbortSignal): Promise<Duplex> {
-    return await openChannel(runPaths(this.facts.directory).agent, signal);
+    return await this.#door.openChannel(signal);
+  }
+
+  async pause(): Promise<void> {
+    await this.#door.pause();
+  }
+
+  async resume(): Promise<void> {
+    await this.#door.resume();
   }
 
   async signal(name: "SIGTERM" | "SIGKILL"): Promise<void> {

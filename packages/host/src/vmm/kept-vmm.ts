@@ -1,0 +1,127 @@
+import { promises as fs } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
+import { WorkfortError } from "@workfort/contract";
+import { runPaths } from "../paths.ts";
+import { Keeper, KeeperError, startKeeper, type KeeperStarted, type VmmStatus } from "../process/keeper.ts";
+import type { Manner } from "./kept-run.ts";
+
+/**
+ * What every VMM's start and adoption have in common: it runs behind a keeper in a directory of its own, and a start
+ * that fails leaves neither.
+ */
+const consoleRingBytes = 256 * 1024;
+const killBoundMs = 10_000;
+/** between a VMM's socket breaking off and its end, ms */
+const lastWordsMs = 1_000;
+
+/** all that a VMM gets of the daemon's environment: neither its readiness socket nor anything that may be a secret */
+const inherited = Object.fromEntries(
+  ["PATH", "LD_LIBRARY_PATH"].flatMap((name) => {
+    const value = process.env[name];
+    return value === undefined ? [] : [[name, value] as const];
+  }),
+);
+
+export interface KeptStart {
+  manner: Manner;
+  keeperProgram: string;
+  vmName: string;
+  directory: string;
+  argv: readonly string[];
+  /** Resolves when the VMM has been told everything and its guest runs. */
+  bringUp(signal: AbortSignal): Promise<void>;
+}
+
+/** Starts a VMM behind a new keeper and brings its guest up; rejects with `vmm_failed`, in the VMM's own words where it has some. */
+export async function startKept(
+  start: KeptStart,
+  signal: AbortSignal,
+): Promise<{ keeper: Keeper; started: KeeperStarted }> {
+  const { directory, keeperProgram, argv, manner } = start;
+  await fs.mkdir(directory, { recursive: true, mode: 0o700 });
+  const socketPath = runPaths(directory).keeper;
+  const keeper = new Keeper(socketPath);
+  try {
+    await removeStaleSockets(directory);
+    signal.throwIfAborted();
+    const started = await startKeeper({
+      program: keeperProgram,
+      socketPath,
+      consoleBytes: consoleRingBytes,
+      env: inherited,
+      argv,
+    });
+    await bringUpOrEnd(start, keeper, signal);
+    return { keeper, started };
+  } catch (error) {
+    await undoStart(keeper, directory);
+    if (error instanceof WorkfortError) throw error;
+    const why = error instanceof Error ? error.message : String(error);
+    throw new WorkfortError("vmm_failed", `${manner.title} could not be started for VM "${start.vmName}": ${why}`, {
+      cause: error,
+      hint: "nexusctl doctor",
+    });
+  }
+}
+
+/** The keeper of a run and what it says; null, and the directory gone, where nothing of the run lives. */
+export async function findKept(directory: string): Promise<{ keeper: Keeper; status: VmmStatus } | null> {
+  const keeper = new Keeper(runPaths(directory).keeper);
+  try {
+    return { keeper, status: await keeper.status() };
+  } catch (error) {
+    if (!(error instanceof KeeperError) || error.code !== "unreachable") throw error;
+    // a VMM dies with its keeper: nobody listens, so nothing lives
+    await fs.rm(directory, { recursive: true, force: true });
+    return null;
+  }
+}
+
+/** Ends a VMM and removes everything of its run. */
+export async function undoStart(keeper: Keeper, directory: string): Promise<void> {
+  try {
+    await keeper.signal("SIGKILL").catch(() => {});
+    await keeper.waitForEnd(AbortSignal.timeout(killBoundMs));
+    await keeper.release();
+  } catch {
+    // no keeper: it failed before it served, and left nothing
+  }
+  await fs.rm(directory, { recursive: true, force: true });
+}
+
+async function bringUpOrEnd(start: KeptStart, keeper: Keeper, signal: AbortSignal): Promise<void> {
+  const done = new AbortController();
+  const ended = keeper.waitForEnd(done.signal).then(async (end) => {
+    const { manner } = start;
+    const said = manner.lastWords(await keeper.errorOutput());
+    const meaning = end.exitCode === null ? null : manner.explainExit(end.exitCode);
+    const how = end.signal ?? `code ${end.exitCode}${meaning === null ? "" : `, ${meaning}`}`;
+    throw new WorkfortError("vmm_failed", `${manner.title} ended at once (${how})${said === "" ? "" : `: ${said}`}`, {
+      hint: "nexusctl doctor",
+    });
+  });
+  try {
+    await Promise.race([start.bringUp(signal), ended]);
+  } catch (error) {
+    // a socket breaks off because its VMM is ending: how it ended says more
+    if (!(error instanceof WorkfortError) && !signal.aborted) await Promise.race([ended, delay(lastWordsMs)]);
+    throw error;
+  } finally {
+    done.abort();
+    ended.catch(() => {});
+  }
+}
+
+/** Sockets of an earlier run, once it is certain that nobody listens on its keeper's. */
+async function removeStaleSockets(directory: string): Promise<void> {
+  const sockets = runPaths(directory);
+  const alive = await new Keeper(sockets.keeper).status().then(
+    () => true,
+    (error: unknown) => !(error instanceof KeeperError && error.code === "unreachable"),
+  );
+  if (alive)
+    throw new WorkfortError("vmm_failed", `another VMM still uses ${directory}`, {
+      hint: "restart nexusd: it finds and settles what is left of earlier runs",
+    });
+  for (const path of Object.values(sockets)) await fs.rm(path, { force: true });
+}
