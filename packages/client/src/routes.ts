@@ -15,6 +15,8 @@ export const routes: { readonly [Name in OperationName]: Route<Name> } = {
   "vm.start": ["POST", "/v1/vms/{vm}/start"],
   "vm.stop": ["POST", "/v1/vms/{vm}/stop"],
   "vm.kill": ["POST", "/v1/vms/{vm}/kill"],
+  "vm.pause": ["POST", "/v1/vms/{vm}/pause"],
+  "vm.resume": ["POST", "/v1/vms/{vm}/resume"],
   "vm.history": ["GET", "/v1/vms/{vm}/history"],
   "vm.console": ["GET", "/v1/vms/{vm}/console"],
   "vm.exec": ["POST", "/v1/vms/{vm}/exec"],

@@ -120,6 +120,22 @@ export const operations = {
     result: Vm,
     errors: ["not_found", "wrong_state"],
   }),
+  "vm.pause": operation({
+    method: "POST",
+    path: "/v1/vms/{vm}/pause",
+    summary: "Let a VM stand still",
+    params: vm,
+    result: Vm,
+    errors: ["not_found", "wrong_state", "vmm_failed"],
+  }),
+  "vm.resume": operation({
+    method: "POST",
+    path: "/v1/vms/{vm}/resume",
+    summary: "Let a paused VM go on",
+    params: vm,
+    result: Vm,
+    errors: ["not_found", "wrong_state", "vmm_failed"],
+  }),
   "vm.history": operation({
     method: "GET",
     path: "/v1/vms/{vm}/history",

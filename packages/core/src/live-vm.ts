@@ -16,6 +16,8 @@ export class LiveVm {
   run: VmmRun | null = null;
   link: GuestLink | null = null;
   agent: AgentState = "connecting";
+  /** while the VMM is being paused or resumed */
+  switching = false;
   /** set by stop and kill before they bring the end about */
   endReason: string | null = null;
   /** the unfinished intent of a start or stop */

@@ -139,6 +139,8 @@ export interface VmmRun {
   /** The guest stands still until it is resumed; either may be asked again. */
   pause(): Promise<void>;
   resume(): Promise<void>;
+  /** what the VMM itself says */
+  isPaused(): Promise<boolean>;
   console(tailBytes: number | null): Promise<Buffer>;
   /** The console from there on, until the VMM ends. */
   followConsole(tailBytes: number | null, signal: AbortSignal): AsyncIterable<Buffer>;
@@ -200,6 +202,8 @@ export interface GuestLink {
   /** Resolves with what the agent said first; rejects when the link is closed or the signal fires. */
   ready(signal?: AbortSignal): Promise<GuestAgent>;
   request(request: GuestRequest): Promise<GuestResponse>;
+  /** A guest that stands still is not pinged: its silence says nothing. */
+  expectSilence(silent: boolean): void;
   close(): void;
 }
 

@@ -144,6 +144,10 @@ export class Supervisor {
     const vm = this.#find(vmId);
     requireDecision(vm, "stop");
     const live = this.#mustLive(vm);
+    refuseSwitching(live);
+    // a guest that stands still can neither be asked nor end by itself
+    if (vm.state === "paused") await this.resume(vmId);
+    requireDecision(this.#find(vmId), "stop");
     this.#store.transaction(
       () => {
         this.#change(vmId, "stopping", "stop requested");
@@ -165,6 +169,16 @@ export class Supervisor {
     await this.#awaitEnd(live, killGraceMs);
   }
 
+  async pause(vmId: string): Promise<void> {
+    await this.#switch(vmId, "pause", async (run) => await run.pause());
+    this.#mustLive(this.#find(vmId)).link?.expectSilence(true);
+  }
+
+  async resume(vmId: string): Promise<void> {
+    await this.#switch(vmId, "resume", async (run) => await run.resume());
+    this.#mustLive(this.#find(vmId)).link?.expectSilence(false);
+  }
+
   /** Finds again what lived when the daemon ended, and settles what did not outlive it. */
   async recover(): Promise<void> {
     await Promise.all(
@@ -183,6 +197,34 @@ export class Supervisor {
   detach(): void {
     this.#detached = true;
     for (const live of this.#live.values()) live.detach();
+  }
+
+  /** The VMM first, then the record: what the record says of a VMM that outlives us is checked when it is found again. */
+  async #switch(
+    vmId: string,
+    request: "pause" | "resume",
+    work: (run: NonNullable<LiveVm["run"]>) => Promise<void>,
+  ): Promise<void> {
+    const vm = this.#find(vmId);
+    requireDecision(vm, request);
+    const live = this.#mustLive(vm);
+    refuseSwitching(live);
+    if (live.run === null) throw new Error(`VM ${vmId} is ${vm.state} without a run`);
+    live.switching = true;
+    try {
+      await work(live.run);
+    } catch (error) {
+      throw new WorkfortError("vmm_failed", `VM "${vm.name}" could not be ${request}d: ${(error as Error).message}`, {
+        cause: error,
+        hint: `nexusctl vm get ${vm.name}`,
+      });
+    } finally {
+      live.switching = false;
+    }
+    // it may have ended meanwhile
+    requireDecision(this.#find(vmId), request);
+    failpoint(`vm.${request}.done`);
+    this.#change(vmId, request === "pause" ? "paused" : "running", `${request}d on request`);
   }
 
   #find(vmId: string): VmRecord {
@@ -463,6 +505,16 @@ export class Supervisor {
     live.intent = null;
   }
 
+  /** The daemon may have died between the VMM's standing still or going on and the record of it. */
+  async #checkPaused(live: LiveVm): Promise<void> {
+    const { state } = this.#find(live.vm.id);
+    if (state !== "running" && state !== "paused") return;
+    const isPaused = await live.run?.isPaused().catch(() => state === "paused");
+    if (isPaused !== (state === "paused"))
+      this.#change(live.vm.id, isPaused ? "paused" : "running", "found so after a restart of the daemon");
+    live.link?.expectSilence(isPaused ?? false);
+  }
+
   async #readopt(vm: VmRecord): Promise<void> {
     const boot = this.#store.boots(vm.id, 1)[0];
     const live = new LiveVm(vm, boot?.number ?? 0, boot?.run?.committedMiB ?? vm.memoryMiB);
@@ -488,6 +540,7 @@ export class Supervisor {
     this.#log.info({ vm: vm.name, pid: live.run.facts.vmmPid }, "found a VM of the last run");
     this.#watch(live);
     this.#connect(live);
+    await this.#checkPaused(live);
     if (vm.state === "stopping")
       void this.#endLadder(live, killGraceMs).catch((error: unknown) =>
         this.#log.error({ vm: vm.name, err: error }, "could not stop"),
@@ -502,6 +555,14 @@ export function requireDecision(vm: VmRecord, request: VmRequest): void {
 }
 
 /** What the end of a VMM means. A clean exit that nobody asked for is the guest's own doing, unless its kernel panicked. */
+function refuseSwitching(live: LiveVm): void {
+  if (!live.switching) return;
+  const { name } = live.vm;
+  throw new WorkfortError("wrong_state", `VM "${name}" is just being paused or resumed`, {
+    hint: `nexusctl vm get ${name}`,
+  });
+}
+
 export function explainEnd(
   asked: string | null,
   end: VmmEnd,

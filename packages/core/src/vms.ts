@@ -144,6 +144,18 @@ export class Vms {
     return this.get(vm.id);
   }
 
+  async pause(reference: string): Promise<Vm> {
+    const vm = this.find(reference);
+    await this.#supervisor.pause(vm.id);
+    return this.get(vm.id);
+  }
+
+  async resume(reference: string): Promise<Vm> {
+    const vm = this.find(reference);
+    await this.#supervisor.resume(vm.id);
+    return this.get(vm.id);
+  }
+
   async kill(reference: string): Promise<Vm> {
     const vm = this.find(reference);
     await this.#supervisor.kill(vm.id);

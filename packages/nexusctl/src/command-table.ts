@@ -27,6 +27,8 @@ export const commandTable: Readonly<Record<string, Entry>> = {
       get: { summary: "Show one VM", load: () => import("./commands/vm/get.ts") },
       start: { summary: "Start a VM", load: () => import("./commands/vm/start.ts") },
       stop: { summary: "Shut a VM down", load: () => import("./commands/vm/stop.ts") },
+      pause: { summary: "Let a VM stand still", load: () => import("./commands/vm/pause.ts") },
+      resume: { summary: "Let a paused VM go on", load: () => import("./commands/vm/resume.ts") },
       kill: { summary: "End a VM at once", load: () => import("./commands/vm/kill.ts") },
       delete: {
         summary: "Delete a VM that does not run, with its workspace",

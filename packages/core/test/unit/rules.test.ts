@@ -8,12 +8,12 @@ import { decide, type VmRequest } from "../../src/decide.ts";
 import { Reservations } from "../../src/reservations.ts";
 import { canChange } from "../../src/state-machine.ts";
 
-const requests: VmRequest[] = ["start", "stop", "kill", "delete", "reach_guest"];
+const requests: VmRequest[] = ["start", "stop", "kill", "pause", "resume", "delete", "reach_guest"];
 
 test("what is accepted can be done: each accepted request has a transition to go with", () => {
-  const leadsTo = { start: "starting", stop: "stopping" } as const;
+  const leadsTo = { start: "starting", stop: "stopping", pause: "paused" } as const;
   for (const state of vmStates)
-    for (const request of ["start", "stop"] as const)
+    for (const request of ["start", "stop", "pause"] as const)
       assert.equal(
         decide({ name: "dev", state }, request).accept,
         canChange(state, leadsTo[request]),

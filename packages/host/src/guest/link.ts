@@ -50,6 +50,7 @@ class Http2Link implements GuestLink {
   readonly #closing = new AbortController();
   #state: LinkState = "connecting";
   #trouble: string | null = null;
+  #silent = false;
   #session: GuestSession | null = null;
   #firstAnswer = Promise.withResolvers<GuestAgent>();
   #nextSession = Promise.withResolvers<GuestSession>();
@@ -86,6 +87,10 @@ class Http2Link implements GuestLink {
   async request(request: GuestRequest): Promise<GuestResponse> {
     const session = this.#session?.isOpen ? this.#session : await this.#awaitSession();
     return await session.request(request);
+  }
+
+  expectSilence(silent: boolean): void {
+    this.#silent = silent;
   }
 
   close(): void {
@@ -165,7 +170,7 @@ class Http2Link implements GuestLink {
       const stillOpen = await Promise.race([session.closed.then(() => false), waited]);
       idle.abort();
       if (!stillOpen) return;
-      await session.ping(pingTimeoutMs);
+      if (!this.#silent) await session.ping(pingTimeoutMs);
     }
   }
 

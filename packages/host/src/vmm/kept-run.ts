@@ -22,6 +22,7 @@ export interface Door {
   openChannel(signal: AbortSignal): Promise<Duplex>;
   pause(): Promise<void>;
   resume(): Promise<void>;
+  isPaused(): Promise<boolean>;
 }
 
 /** One VMM behind its keeper. */
@@ -72,6 +73,10 @@ export class KeptRun implements VmmRun {
 
   async resume(): Promise<void> {
     await this.#door.resume();
+  }
+
+  async isPaused(): Promise<boolean> {
+    return await this.#door.isPaused();
   }
 
   async signal(name: "SIGTERM" | "SIGKILL"): Promise<void> {

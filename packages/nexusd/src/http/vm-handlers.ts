@@ -26,6 +26,8 @@ export function vmHandlers({
     "vm.start": ({ params, body }, { onProgress }) => vms.start(params.vm, body, { onProgress }),
     "vm.stop": ({ params, body }) => vms.stop(params.vm, body.graceMs),
     "vm.kill": ({ params }) => vms.kill(params.vm),
+    "vm.pause": ({ params }) => vms.pause(params.vm),
+    "vm.resume": ({ params }) => vms.resume(params.vm),
     "vm.history": ({ params }) => vms.history(params.vm),
     "vm.console": async ({ params, query }, { signal }) => {
       const vm = vms.find(params.vm);

@@ -168,7 +168,8 @@ function doorOf(directory: string): Door {
   const { agent, qmp } = runPaths(directory);
   return {
     openChannel: (signal) => openChannel(agent, signal),
-    pause: () => runQmp(qmp, "stop"),
-    resume: () => runQmp(qmp, "cont"),
+    pause: async () => void (await runQmp(qmp, "stop")),
+    resume: async () => void (await runQmp(qmp, "cont")),
+    isPaused: async () => (await runQmp(qmp, "query-status")).status === "paused",
   };
 }

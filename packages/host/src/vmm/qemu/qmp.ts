@@ -9,7 +9,7 @@ const commandBoundMs = 10_000;
 
 interface Message {
   QMP?: unknown;
-  return?: unknown;
+  return?: { status?: string };
   error?: { desc?: string };
 }
 
@@ -18,13 +18,13 @@ export async function awaitGreeting(path: string, timeoutMs: number, signal: Abo
   await talk(path, [], AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]));
 }
 
-/** Runs one command without arguments; rejects with QEMU's own words. */
-export async function runQmp(path: string, command: "stop" | "cont"): Promise<void> {
-  await talk(path, ["qmp_capabilities", command], AbortSignal.timeout(commandBoundMs));
+/** Runs one command without arguments and gives what it returns; rejects with QEMU's own words. */
+export async function runQmp(path: string, command: "stop" | "cont" | "query-status"): Promise<{ status?: string }> {
+  return await talk(path, ["qmp_capabilities", command], AbortSignal.timeout(commandBoundMs));
 }
 
-/** Reads the greeting, then gives the commands one after the other. */
-async function talk(path: string, commands: readonly string[], deadline: AbortSignal): Promise<void> {
+/** Reads the greeting, then gives the commands one after the other; resolves with the last answer. */
+async function talk(path: string, commands: readonly string[], deadline: AbortSignal): Promise<{ status?: string }> {
   const socket = await connectOnceThere(path, deadline);
   const stop = (): void => void socket.destroy();
   deadline.addEventListener("abort", stop, { once: true });
@@ -35,7 +35,7 @@ async function talk(path: string, commands: readonly string[], deadline: AbortSi
       if (message.error !== undefined) throw new Error(`QEMU refused: ${message.error.desc ?? line}`);
       if (message.QMP === undefined && message.return === undefined) continue; // an event
       const next = waiting.shift();
-      if (next === undefined) return;
+      if (next === undefined) return message.return ?? {};
       socket.write(`${JSON.stringify({ execute: next })}\n`);
     }
     throw new Error(deadline.aborted ? "QEMU has not answered in time" : "QEMU closed its socket without an answer");

@@ -1,0 +1,7 @@
+import { switchCommand } from "./switch.ts";
+
+export default switchCommand("pause", {
+  about: "It keeps its memory and takes no processor time. Stopping a paused VM lets it go on first.",
+  example: "what runs in it stands still",
+  next: "resume",
+});

@@ -1,0 +1,7 @@
+import { switchCommand } from "./switch.ts";
+
+export default switchCommand("resume", {
+  about: "A paused VM goes on where it stood.",
+  example: "what ran in it goes on",
+  next: "get",
+});
