@@ -14,7 +14,8 @@ export const agentStates = ["absent", "connecting", "ready", "unreachable"] as c
 export const AgentState = z.enum(agentStates).describe("`absent` while the VM does not run");
 export type AgentState = z.infer<typeof AgentState>;
 
-export const vmmKinds = ["qemu"] as const;
+/** in order of preference */
+export const vmmKinds = ["firecracker", "qemu"] as const;
 export const VmmKind = z.enum(vmmKinds);
 export type VmmKind = z.infer<typeof VmmKind>;
 export const VmmChoice = oneOf(["auto", ...vmmKinds]).describe("`auto` takes the best that works on this host");

@@ -1,5 +1,5 @@
 import { dirname, join } from "node:path";
-import { WorkfortError } from "@workfort/contract";
+import { WorkfortError, type VmmKind } from "@workfort/contract";
 import type { Locations } from "@workfort/contract/locations";
 import { bareId, newId, type DiskKind } from "@workfort/core";
 
@@ -21,7 +21,8 @@ export function pathsOf(locations: Locations) {
     loopFile: `${dataDirectory}.btrfs`,
     /** consoles of VMs that have ended */
     consoleFile: (vmId: string) => join(stateDirectory, "consoles", `${bareId(vmId)}.log`),
-    vmmProbeFile: join(stateDirectory, "vmm-probe.json"),
+    /** what booting once on KVM has shown */
+    vmmProbeFile: (kind: VmmKind) => join(stateDirectory, `${kind}-probe.json`),
 
     disks: (kind: DiskKind) => join(dataDirectory, kind),
     disk: (kind: DiskKind, id: string) => join(dataDirectory, kind, bareId(id)),
@@ -60,5 +61,8 @@ export function runPaths(directory: string) {
     keeper: join(directory, "keeper"),
     agent: join(directory, "agent"),
     qmp: join(directory, "qmp"),
+    /** Firecracker's API */
+    api: join(directory, "api"),
+    vsock: join(directory, "vsock"),
   } as const;
 }

@@ -1,7 +1,17 @@
 import { readFileSync } from "node:fs";
 import { totalmem } from "node:os";
 import type { Locations } from "@workfort/contract/locations";
-import { defaultLimitMiB, Images, Journal, Reservations, Supervisor, Vms, Workspaces, type Host } from "@workfort/core";
+import {
+  defaultLimitMiB,
+  Images,
+  Journal,
+  Reservations,
+  Supervisor,
+  Vms,
+  Workspaces,
+  type Host,
+  type VmmDriver,
+} from "@workfort/core";
 import { ConsoleFiles } from "@workfort/host/console-files.ts";
 import { http2Guests } from "@workfort/host/guest/link.ts";
 import { Ext4Builder } from "@workfort/host/images/builder.ts";
@@ -10,6 +20,7 @@ import { pathsOf, type Paths } from "@workfort/host/paths.ts";
 import { BtrfsDriver } from "@workfort/host/storage/btrfs/driver.ts";
 import { SqliteStore } from "@workfort/host/store/sqlite-store.ts";
 import { DriverChooser } from "@workfort/host/vmm/chooser.ts";
+import { FirecrackerDriver } from "@workfort/host/vmm/firecracker/driver.ts";
 import { QemuDriver } from "@workfort/host/vmm/qemu/driver.ts";
 import type { Logger } from "pino";
 import type { Config } from "./config/schema.ts";
@@ -32,6 +43,15 @@ export interface Parts {
   host: Host;
 }
 
+/** in order of preference */
+export function vmmDrivers(config: Config, paths: Paths, kernels: KernelDirectory, hostBootId: string): VmmDriver[] {
+  const needs = { paths, keeperProgram: programs.keeper, kernels, hostBootId };
+  return [
+    new FirecrackerDriver({ ...needs, configuredBinary: config.vmm.firecracker ?? null }),
+    new QemuDriver({ ...needs, configuredBinary: config.vmm.qemu ?? null }),
+  ];
+}
+
 export function compose(config: Config, locations: Locations, log: Logger): Parts {
   const paths = pathsOf(locations);
   const host: Host = {
@@ -42,14 +62,7 @@ export function compose(config: Config, locations: Locations, log: Logger): Part
   const store = new SqliteStore(paths.database);
   const storage = new BtrfsDriver(paths, locations.dataDirectory);
   const kernels = new KernelDirectory(paths.kernels, programs.guestAgent);
-  const qemu = new QemuDriver({
-    paths,
-    keeperProgram: programs.keeper,
-    configuredBinary: config.vmm.qemu ?? null,
-    kernels,
-    hostBootId: host.bootId,
-  });
-  const vmms = new DriverChooser([qemu], config.vmm.default);
+  const vmms = new DriverChooser(vmmDrivers(config, paths, kernels, host.bootId), config.vmm.default);
   const consoles = new ConsoleFiles(paths);
   const reservations = new Reservations();
   const journal = new Journal(store, log);

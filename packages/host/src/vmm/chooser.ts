@@ -15,23 +15,23 @@ export class DriverChooser implements VmmChooser {
 
   /** How the VMM that a choice leads to does; never fails. */
   async status(choice: VmmChoice): Promise<VmmStatus> {
-    const candidates = this.#candidates(choice);
-    const statuses = await Promise.all(candidates.map((driver) => driver.status()));
-    const best = statuses.find((status) => status.usable) ?? statuses[0];
+    const statuses = await Promise.all(this.#candidates(choice).map((driver) => driver.status()));
+    const chosen = statuses.findIndex((status) => status.usable);
+    const best = statuses[Math.max(0, chosen)];
     if (best === undefined) throw new Error(`there is no driver for ${choice}`);
-    return best;
+    const passedOver = statuses.slice(0, Math.max(0, chosen)).map((status) => status.reason);
+    return { ...best, reason: [best.reason, ...passedOver].join("; ") };
   }
 
   async choose(choice: VmmChoice): Promise<{ driver: VmmDriver; status: VmmStatus }> {
-    const reasons: string[] = [];
-    for (const driver of this.#candidates(choice)) {
-      const status = await driver.status();
-      if (status.usable) return { driver, status };
-      reasons.push(status.reason);
-    }
-    throw new WorkfortError("vmm_unavailable", `no VMM can be used: ${reasons.join("; ")}`, {
-      hint: "nexusctl doctor",
-    });
+    const status = await this.status(choice);
+    if (status.usable) return { driver: this.driver(status.kind), status };
+    const statuses = await Promise.all(this.#candidates(choice).map((driver) => driver.status()));
+    throw new WorkfortError(
+      "vmm_unavailable",
+      `no VMM can be used: ${statuses.map(({ reason }) => reason).join("; ")}`,
+      { hint: "nexusctl doctor" },
+    );
   }
 
   #candidates(choice: VmmChoice): VmmDriver[] {

@@ -34,6 +34,7 @@ export const Config = section({
     memoryMiB: MemoryMiB.default(512),
   }),
   vmm: section({
+    firecracker: AbsolutePath.optional().describe("the Firecracker program; by default the one on PATH"),
     qemu: AbsolutePath.optional().describe("the QEMU program; by default the one on PATH"),
     default: VmmChoice.default("auto").describe("what `auto` means for VMs that do not choose"),
   }),

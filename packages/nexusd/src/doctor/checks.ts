@@ -1,13 +1,14 @@
 import { constants, promises as fs, readFileSync } from "node:fs";
 import { totalmem } from "node:os";
-import { WorkfortError, type Check } from "@workfort/contract";
+import { vmmKinds, WorkfortError, type Check, type VmmStatus } from "@workfort/contract";
 import type { Locations } from "@workfort/contract/locations";
 import { defaultLimitMiB } from "@workfort/core";
 import { KernelDirectory } from "@workfort/host/kernels/kernel-directory.ts";
 import { pathsOf } from "@workfort/host/paths.ts";
 import { checkStore } from "@workfort/host/storage/store-check.ts";
-import { findProgram } from "@workfort/host/vmm/qemu/binary.ts";
-import { QemuDriver } from "@workfort/host/vmm/qemu/driver.ts";
+import { findProgram } from "@workfort/host/vmm/find-program.ts";
+import { DriverChooser } from "@workfort/host/vmm/chooser.ts";
+import { vmmDrivers } from "../compose.ts";
 import type { Config } from "../config/schema.ts";
 import { programs } from "../programs.ts";
 import { installCommand, type Tool } from "./packages.ts";
@@ -17,15 +18,9 @@ export async function examine(config: Config, locations: Locations): Promise<Che
   const paths = pathsOf(locations);
   const kernels = new KernelDirectory(paths.kernels, programs.guestAgent);
   const hostBootId = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
-  const qemu = new QemuDriver({
-    paths,
-    keeperProgram: programs.keeper,
-    configuredBinary: config.vmm.qemu ?? null,
-    kernels,
-    hostBootId,
-  });
+  const vmms = new DriverChooser(vmmDrivers(config, paths, kernels, hostBootId), "auto");
   return [
-    ...(await checkVmm(qemu)),
+    ...(await checkVmms(vmms)),
     await checkKernel(kernels),
     await checkPrograms(),
     await checkStorage(locations),
@@ -38,19 +33,32 @@ export async function examine(config: Config, locations: Locations): Promise<Che
 
 const ok = (name: string, detail: string): Check => ({ name, state: "ok", detail, fix: null });
 
-async function checkVmm(qemu: QemuDriver): Promise<Check[]> {
-  const status = await qemu.status({ refresh: true });
-  if (!status.usable) return [{ name: "QEMU", state: "failed", detail: status.reason, fix: installCommand(["qemu"]) }];
-  const kvm: Check =
-    status.accelerator === "kvm"
-      ? ok("KVM", "usable: it booted a kernel")
-      : {
-          name: "KVM",
-          state: "warning",
-          detail: `not usable, so VMs run under software emulation: ${status.reason.replace(/^.*?: /, "")}`,
-          fix: kvmFix(status.reason),
-        };
-  return [ok("QEMU", `${status.version} (${status.binary})`), kvm];
+/** One VMM that works is enough; Firecracker is the better one where KVM is. */
+async function checkVmms(vmms: DriverChooser): Promise<Check[]> {
+  const [firecracker, qemu] = await Promise.all(vmmKinds.map((kind) => vmms.driver(kind).status({ refresh: true })));
+  if (firecracker === undefined || qemu === undefined) return [];
+  const found = (status: VmmStatus): string => `${status.version} (${status.binary})`;
+  const checks: Check[] = [
+    firecracker.usable
+      ? ok("Firecracker", found(firecracker))
+      : { name: "Firecracker", state: "warning", detail: firecracker.reason, fix: null },
+  ];
+  if (qemu.usable) checks.push(ok("QEMU", found(qemu)));
+  else {
+    const state = firecracker.usable ? "warning" : "failed";
+    checks.push({ name: "QEMU", state, detail: qemu.reason, fix: installCommand(["qemu"]) });
+  }
+  if (firecracker.usable || qemu.accelerator === "kvm") checks.push(ok("KVM", "usable: it booted a kernel"));
+  else if (qemu.usable) {
+    const why = qemu.reason.replace(/^.*?: /, "");
+    checks.push({
+      name: "KVM",
+      state: "warning",
+      detail: `not usable, so VMs run under software emulation: ${why}`,
+      fix: kvmFix(why),
+    });
+  }
+  return checks;
 }
 
 function kvmFix(reason: string): string | null {

@@ -1,6 +1,7 @@
 import type { Accelerator } from "@workfort/contract";
-import type { VmSpec } from "@workfort/core";
+import type { Kernel, VmSpec } from "@workfort/core";
 import { runPaths } from "../../paths.ts";
+import { probeArgument, probeMemoryMiB } from "../kvm-probe.ts";
 
 /** name of the agent's port (codex/reference/guest-protocol.md) */
 const agentPortName = "org.workfort.agent.0";
@@ -47,6 +48,19 @@ export function machineArguments(accelerator: Accelerator, memoryMiB: number, vc
     "stdio,id=console,signal=off",
     "-serial",
     "chardev:console",
+  ];
+}
+
+/** Boots a kernel once on KVM, without any disk. */
+export function probeArguments(kernel: Kernel): string[] {
+  return [
+    ...machineArguments("kvm", probeMemoryMiB, 1),
+    "-kernel",
+    kernel.vmlinux,
+    "-initrd",
+    kernel.initramfs,
+    "-append",
+    kernelArguments("kvm", null, [probeArgument]),
   ];
 }
 

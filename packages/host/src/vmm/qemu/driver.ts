@@ -2,9 +2,10 @@ import { WorkfortError, type Accelerator, type VmmStatus } from "@workfort/contr
 import type { Kernels, RunFacts, VmmDriver, VmmRun, VmmStep, VmSpec } from "@workfort/core";
 import { runPaths, type Paths } from "../../paths.ts";
 import { runTool } from "../../process/run.ts";
-import { qemuArguments, translationCacheMiB } from "./arguments.ts";
-import { findProgram, qemuName, qemuVersion } from "./binary.ts";
-import { probeKvm } from "./kvm-probe.ts";
+import { probeArguments, qemuArguments, translationCacheMiB } from "./arguments.ts";
+import { qemuName, qemuVersion } from "./version.ts";
+import { probeKvm } from "../kvm-probe.ts";
+import { findProgram } from "../find-program.ts";
 import { KeptRun, type Door, type Manner } from "../kept-run.ts";
 import { findKept, startKept } from "../kept-vmm.ts";
 import { openChannel } from "./hello.ts";
@@ -114,12 +115,14 @@ export class QemuDriver implements VmmDriver {
     }
     const kernel = await this.#needs.kernels.current().catch(() => null);
     const kvm = await probeKvm({
+      title: manner.title,
       binary,
       version,
       kernel,
       hostBootId: this.#needs.hostBootId,
-      cacheFile: this.#needs.paths.vmmProbeFile,
+      cacheFile: this.#needs.paths.vmmProbeFile(this.kind),
       refresh,
+      argumentsFor: (guest) => Promise.resolve(probeArguments(guest)),
     });
     if (!kvm.usable) void this.#counterKhz("tcg").catch(() => {}); // measured now, so that the first start does not wait
     return {

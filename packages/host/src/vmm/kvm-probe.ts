@@ -2,17 +2,19 @@ import { spawn } from "node:child_process";
 import { constants, promises as fs } from "node:fs";
 import type { Kernel } from "@workfort/core";
 import * as z from "zod";
-import { readTextIfThere, writeAtomically } from "../../files.ts";
-import { kernelArguments, machineArguments } from "./arguments.ts";
+import { readTextIfThere, writeAtomically } from "../files.ts";
 
 /**
  * Whether KVM is usable. A `/dev/kvm` that opens, and even one that creates a VM, may still never boot a kernel
  * (seen on nested hosts), so the probe boots one: the guest agent says a word on the console and ends. The answer
- * is kept for as long as the host is up and QEMU and kernel are the same.
+ * is kept for as long as the host is up and VMM and kernel are the same.
  */
 const bootBoundMs = 10_000;
 const probeWord = "workfort-probe: ok";
-const probeMemoryMiB = 128;
+
+/** what the kernel is told beside the VMM's own arguments; the agent then says the word and ends */
+export const probeArgument = "workfort.probe";
+export const probeMemoryMiB = 128;
 
 export interface KvmAnswer {
   usable: boolean;
@@ -22,20 +24,24 @@ export interface KvmAnswer {
 const Cached = z.object({ key: z.string(), usable: z.boolean(), reason: z.string() });
 
 export async function probeKvm(about: {
+  /** for messages */
+  title: string;
   binary: string;
   version: string;
   kernel: Kernel | null;
   hostBootId: string;
   cacheFile: string;
   refresh: boolean;
+  /** arguments that boot the kernel once, with its console on stdout */
+  argumentsFor(kernel: Kernel): Promise<readonly string[]>;
 }): Promise<KvmAnswer> {
-  const device = await openable();
-  if (device !== null) return { usable: false, reason: device };
   if (about.kernel === null) return { usable: false, reason: "KVM was not tried, since there is no guest kernel yet" };
   const key = [about.hostBootId, about.binary, about.version, about.kernel.initramfs].join(" ");
   const cached = about.refresh ? null : await readCache(about.cacheFile);
   if (cached?.key === key) return { usable: cached.usable, reason: cached.reason };
-  const answer = await bootOnce(about.binary, about.kernel);
+  const answer = await bootOnce(about.title, about.binary, await about.argumentsFor(about.kernel));
+  const device = answer.usable ? null : await openable();
+  if (device !== null) return { usable: false, reason: device }; // not kept: the user may be let in at any time
   await writeAtomically(about.cacheFile, JSON.stringify({ key, ...answer }));
   return answer;
 }
@@ -64,20 +70,8 @@ async function readCache(path: string): Promise<z.infer<typeof Cached> | null> {
   }
 }
 
-async function bootOnce(binary: string, kernel: Kernel): Promise<KvmAnswer> {
-  const child = spawn(
-    binary,
-    [
-      ...machineArguments("kvm", probeMemoryMiB, 1),
-      "-kernel",
-      kernel.vmlinux,
-      "-initrd",
-      kernel.initramfs,
-      "-append",
-      kernelArguments("kvm", null, ["workfort.probe"]),
-    ],
-    { stdio: ["ignore", "pipe", "pipe"] },
-  );
+async function bootOnce(title: string, binary: string, argv: readonly string[]): Promise<KvmAnswer> {
+  const child = spawn(binary, argv, { stdio: ["ignore", "pipe", "pipe"] });
   const { promise, resolve } = Promise.withResolvers<KvmAnswer>();
   const timer = setTimeout(
     () =>
@@ -94,12 +88,12 @@ async function bootOnce(binary: string, kernel: Kernel): Promise<KvmAnswer> {
   };
   child.stdout.on("data", collect);
   child.stderr.on("data", collect);
-  child.once("error", (error) => resolve({ usable: false, reason: `QEMU could not be run: ${error.message}` }));
+  child.once("error", (error) => resolve({ usable: false, reason: `${title} could not be run: ${error.message}` }));
   child.once("close", (code, signal) => {
     const said = signal === null ? (output.trim().split("\n").at(-1)?.trim().slice(0, 100) ?? "") : "";
     resolve({
       usable: false,
-      reason: `/dev/kvm opens, but no kernel boots on it (QEMU ended with ${signal ?? `code ${code}`}${said === "" ? "" : `: ${said}`})`,
+      reason: `/dev/kvm opens, but no kernel boots on it (${title} ended with ${signal ?? `code ${code}`}${said === "" ? "" : `: ${said}`})`,
     });
   });
   try {

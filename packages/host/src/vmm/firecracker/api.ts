@@ -1,0 +1,89 @@
+import { Agent, request as httpRequest, type IncomingMessage } from "node:http";
+
+/** what Firecracker refused, in its own words */
+export class FirecrackerError extends Error {
+  override readonly name = "FirecrackerError";
+  readonly status: number;
+
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** Firecracker's own bound for its calls is 700 ms; a busy host may take longer, ms */
+const answerBoundMs = 10_000;
+/** no answer that is read here is longer; a VMM with a guest in it is not trusted */
+const answerBytes = 1024 * 1024;
+
+/**
+ * Firecracker's API over its Unix socket, one request after the other on one connection: it serves no two at once
+ * and ten connections at most. Bodies carry their length, since it does not read chunked ones.
+ */
+export class FirecrackerApi {
+  readonly #socketPath: string;
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 });
+
+  constructor(socketPath: string) {
+    this.#socketPath = socketPath;
+  }
+
+  /** The answer's JSON, undefined where there is none; rejects with FirecrackerError where it refuses. */
+  async call(method: "GET" | "PUT" | "PATCH", path: string, body?: unknown, signal?: AbortSignal): Promise<unknown> {
+    const { status, text } = await this.#send(method, path, body, signal);
+    if (status >= 300) throw new FirecrackerError(status, `${method} ${path}: ${faultOf(text)}`);
+    return text === "" ? undefined : (JSON.parse(text) as unknown);
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+
+  async #send(
+    method: string,
+    path: string,
+    body: unknown,
+    signal: AbortSignal | undefined,
+  ): Promise<{ status: number; text: string }> {
+    const json = body === undefined ? null : Buffer.from(JSON.stringify(body));
+    const { promise, resolve, reject } = Promise.withResolvers<{ status: number; text: string }>();
+    const request = httpRequest({
+      socketPath: this.#socketPath,
+      agent: this.#agent,
+      method,
+      path,
+      headers: json === null ? {} : { "content-type": "application/json", "content-length": json.length },
+      ...(signal === undefined ? {} : { signal }),
+    });
+    const late = setTimeout(
+      () => request.destroy(new Error(`no answer to ${method} ${path} within ${answerBoundMs / 1000} s`)),
+      answerBoundMs,
+    );
+    request.once("response", (response) => readBody(response).then(resolve, reject));
+    request.once("error", reject);
+    request.end(json ?? undefined);
+    return await promise.finally(() => clearTimeout(late));
+  }
+}
+
+async function readBody(response: IncomingMessage): Promise<{ status: number; text: string }> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > answerBytes) throw new Error(`an answer of over ${answerBytes} bytes`);
+    chunks.push(chunk);
+  }
+  return { status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString("utf8") };
+}
+
+/** Refusals hold `fault_message`; those of the transport `error`, with a raw line end that JSON does not allow. */
+function faultOf(text: string): string {
+  try {
+    const { fault_message: fault } = JSON.parse(text) as { fault_message?: unknown };
+    if (typeof fault === "string") return fault;
+  } catch {
+    // not JSON: its words as they are
+  }
+  return text.trim().slice(0, 1000);
+}

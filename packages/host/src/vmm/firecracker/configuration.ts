@@ -1,0 +1,69 @@
+import type { Kernel, VmSpec } from "@workfort/core";
+import { runPaths } from "../../paths.ts";
+import { probeArgument, probeMemoryMiB } from "../kvm-probe.ts";
+
+/** one request to Firecracker's API */
+export interface Setting {
+  path: string;
+  body: Record<string, unknown>;
+}
+
+/**
+ * `reboot=k`: a reboot is a reset by the keyboard controller, which ends Firecracker; a power-off does not.
+ * `8250.nr_uarts=1`: there is one serial port, and looking for more costs a hundred lines of log.
+ * `i8042.*`: no looking for a mouse; the keyboard stays, since Ctrl-Alt-Del comes through it.
+ */
+const bootArguments = [
+  "console=ttyS0",
+  "quiet",
+  "panic=-1",
+  "reboot=k",
+  "8250.nr_uarts=1",
+  "i8042.noaux",
+  "i8042.nomux",
+  "i8042.dumbkbd",
+];
+
+/** Everything a VM is told before it boots, in an order that Firecracker always accepts. */
+export function settingsOf(spec: VmSpec): Setting[] {
+  return [
+    {
+      path: "/machine-config",
+      body: { vcpu_count: spec.vcpuCount, mem_size_mib: spec.memoryMiB, smt: false, track_dirty_pages: false },
+    },
+    { path: "/boot-source", body: bootSource(spec.kernel, [`workfort.hostname=${spec.name}`]) },
+    ...spec.drives.map((drive, index) => ({
+      path: `/drives/drive${index}`,
+      body: {
+        drive_id: `drive${index}`,
+        path_on_host: drive.path,
+        // the agent mounts it, from the initramfs
+        is_root_device: false,
+        is_read_only: drive.readOnly,
+        // its default tells the guest of no flush, and fsync would be a lie
+        cache_type: "Writeback",
+      },
+    })),
+    { path: "/vsock", body: { guest_cid: spec.cid, uds_path: runPaths(spec.directory).vsock } },
+    { path: "/entropy", body: {} },
+    // never inflated by us: it is there so that the guest gives back the pages it frees
+    { path: "/balloon", body: { amount_mib: 0, deflate_on_oom: true, free_page_reporting: true } },
+  ];
+}
+
+/** A configuration file that boots a kernel once, without any disk. */
+export function probeConfiguration(kernel: Kernel): Record<string, unknown> {
+  return {
+    "machine-config": { vcpu_count: 1, mem_size_mib: probeMemoryMiB },
+    "boot-source": bootSource(kernel, [probeArgument]),
+    drives: [],
+  };
+}
+
+function bootSource(kernel: Kernel, more: readonly string[]): Record<string, unknown> {
+  return {
+    kernel_image_path: kernel.vmlinux,
+    initrd_path: kernel.initramfs,
+    boot_args: [...bootArguments, ...more].join(" "),
+  };
+}

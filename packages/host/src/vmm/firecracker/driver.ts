@@ -1,0 +1,236 @@
+import { promises as fs } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { WorkfortError, type VmmStatus } from "@workfort/contract";
+import {
+  bareId,
+  type Kernel,
+  type Kernels,
+  type RunFacts,
+  type VmmDriver,
+  type VmmRun,
+  type VmmStep,
+  type VmSpec,
+} from "@workfort/core";
+import { runPaths, type Paths } from "../../paths.ts";
+import { KeptRun, type Door } from "../kept-run.ts";
+import { findKept, startKept, undoStart } from "../kept-vmm.ts";
+import { probeKvm } from "../kvm-probe.ts";
+import { findProgram } from "../find-program.ts";
+import { FirecrackerApi } from "./api.ts";
+import { probeConfiguration, settingsOf } from "./configuration.ts";
+import { manner } from "./manner.ts";
+import { firecrackerVersion, refuseVersion } from "./version.ts";
+import { openVsock } from "./vsock.ts";
+
+/**
+ * Firecracker, one process a VM, each behind a keeper.
+ *
+ * A run is a directory of sockets: the keeper's, Firecracker's API and its vsock. Firecracker is told everything
+ * through its API and then boots; `start` leaves either a booting VM or nothing.
+ */
+/** for the API socket to appear, ms; it takes some 20 ms on an idle host */
+const socketBoundMs = 10_000;
+/** resident beside guest memory: its specification says at most 5 MiB for one vCPU; more for page tables, MiB */
+const programMiB = 16;
+
+interface Needs {
+  paths: Paths;
+  keeperProgram: string;
+  configuredBinary: string | null;
+  kernels: Kernels;
+  hostBootId: string;
+}
+
+export class FirecrackerDriver implements VmmDriver {
+  readonly kind = "firecracker";
+  readonly #needs: Needs;
+  #status: Promise<VmmStatus> | null = null;
+
+  constructor(needs: Needs) {
+    this.#needs = needs;
+  }
+
+  async status(options: { refresh?: boolean } = {}): Promise<VmmStatus> {
+    if (this.#status === null || options.refresh === true) this.#status = this.#look(options.refresh ?? false);
+    const status = await this.#status;
+    if (!status.usable) this.#status = null; // what is missing may come
+    return status;
+  }
+
+  overheadMiB(): Promise<number> {
+    return Promise.resolve(programMiB);
+  }
+
+  async start(spec: VmSpec, hooks: { onStep(step: VmmStep): void; signal: AbortSignal }): Promise<VmmRun> {
+    const { binary, reason, usable } = await this.status();
+    if (!usable || binary === null) throw new WorkfortError("vmm_unavailable", reason, { hint: "nexusctl doctor" });
+    hooks.onStep("spawn");
+    const { keeper, started } = await startKept(
+      {
+        manner,
+        keeperProgram: this.#needs.keeperProgram,
+        vmName: spec.name,
+        directory: spec.directory,
+        argv: [
+          binary,
+          "--api-sock",
+          runPaths(spec.directory).api,
+          "--id",
+          bareId(spec.id),
+          // into the keeper's bounded ring, and apart from the guest's console
+          "--log-path",
+          "/proc/self/fd/2",
+          "--level",
+          "Warning",
+        ],
+        bringUp: (signal) => bringUp(spec, (step) => hooks.onStep(step), signal),
+      },
+      hooks.signal,
+    );
+    const facts: RunFacts = {
+      hostBootId: this.#needs.hostBootId,
+      directory: spec.directory,
+      ...started,
+      vmm: { kind: this.kind, accelerator: "kvm", reason, pid: started.vmmPid },
+      committedMiB: 0,
+    };
+    return new KeptRun(facts, keeper, manner, doorOf(spec.directory));
+  }
+
+  async adopt(directory: string, facts: RunFacts | null): Promise<VmmRun | null> {
+    const found = await findKept(directory);
+    if (found === null) return null;
+    const { keeper, status } = found;
+    const door = doorOf(directory);
+    if (facts === null && status.state === "running" && !(await hasBooted(directory))) {
+      await undoStart(keeper, directory);
+      return null;
+    }
+    const pid = status.state === "running" ? status.vmmPid : 0;
+    const { reason } = await this.status();
+    const known = facts ?? {
+      hostBootId: this.#needs.hostBootId,
+      directory,
+      keeperPid: 0,
+      vmmPid: pid,
+      vmmStartTime: status.state === "running" ? status.vmmStartTime : 0,
+      vmm: { kind: this.kind, accelerator: "kvm", reason, pid },
+      committedMiB: 0,
+    };
+    return new KeptRun(known, keeper, manner, door);
+  }
+
+  async #look(refresh: boolean): Promise<VmmStatus> {
+    const absent = { kind: this.kind, usable: false, accelerator: null, version: null, binary: null } as const;
+    const binary = await findProgram("firecracker", this.#needs.configuredBinary);
+    if (binary === null) {
+      const where = this.#needs.configuredBinary ?? "firecracker on PATH";
+      return { ...absent, reason: `Firecracker is not installed (looked for ${where})` };
+    }
+    let version: string;
+    try {
+      version = await firecrackerVersion(binary);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      return { ...absent, binary, reason: `Firecracker does not run: ${why}` };
+    }
+    const refusal = refuseVersion(version);
+    if (refusal !== null) return { ...absent, binary, version, reason: `Firecracker ${refusal}` };
+    const kvm = await this.#probe(binary, version, refresh);
+    return {
+      kind: this.kind,
+      usable: kvm.usable,
+      accelerator: kvm.usable ? "kvm" : null,
+      version,
+      binary,
+      reason: kvm.usable
+        ? `Firecracker ${version}: ${kvm.reason}`
+        : `Firecracker ${version} cannot be used: ${kvm.reason}`,
+    };
+  }
+
+  async #probe(binary: string, version: string, refresh: boolean): ReturnType<typeof probeKvm> {
+    const directory = await fs.mkdtemp(join(tmpdir(), "workfort-probe-"));
+    try {
+      return await probeKvm({
+        title: manner.title,
+        binary,
+        version,
+        kernel: await this.#needs.kernels.current().catch(() => null),
+        hostBootId: this.#needs.hostBootId,
+        cacheFile: this.#needs.paths.vmmProbeFile(this.kind),
+        refresh,
+        argumentsFor: (kernel) => probeArguments(directory, kernel),
+      });
+    } finally {
+      await fs.rm(directory, { recursive: true, force: true });
+    }
+  }
+}
+
+async function probeArguments(directory: string, kernel: Kernel): Promise<string[]> {
+  const file = join(directory, "config.json");
+  await fs.writeFile(file, JSON.stringify(probeConfiguration(kernel)));
+  return ["--no-api", "--config-file", file];
+}
+
+/** Tells a fresh Firecracker everything and boots its guest. */
+async function bringUp(spec: VmSpec, onStep: (step: VmmStep) => void, signal: AbortSignal): Promise<void> {
+  onStep("vmm_api");
+  const { api: socket } = runPaths(spec.directory);
+  await awaitSocket(socket, AbortSignal.any([signal, AbortSignal.timeout(socketBoundMs)]));
+  const api = new FirecrackerApi(socket);
+  try {
+    await api.call("GET", "/version", undefined, signal);
+    onStep("configure");
+    for (const { path, body } of settingsOf(spec)) await api.call("PUT", path, body, signal);
+    await api.call("PUT", "/actions", { action_type: "InstanceStart" }, signal);
+  } finally {
+    api.close();
+  }
+}
+
+/** The socket appears when Firecracker has bound it; there is no event for that, so it is looked for every 2 ms. */
+async function awaitSocket(path: string, signal: AbortSignal): Promise<void> {
+  while (
+    !(await fs.stat(path).then(
+      (found) => found.isSocket(),
+      () => false,
+    ))
+  ) {
+    if (signal.aborted) throw new Error("its API has not appeared in time");
+    await delay(2);
+  }
+}
+
+/** A daemon that died before it wrote down a run may have died before the guest was booted, too. */
+async function hasBooted(directory: string): Promise<boolean> {
+  const { state } = await describe(directory).catch(() => ({ state: "Not started" }));
+  return state !== "Not started";
+}
+
+async function describe(directory: string): Promise<{ state: string }> {
+  return await withApi(directory, async (api) => (await api.call("GET", "/")) as { state: string });
+}
+
+async function withApi<T>(directory: string, use: (api: FirecrackerApi) => Promise<T>): Promise<T> {
+  const api = new FirecrackerApi(runPaths(directory).api);
+  try {
+    return await use(api);
+  } finally {
+    api.close();
+  }
+}
+
+function doorOf(directory: string): Door {
+  const changeTo = (state: "Paused" | "Resumed"): Promise<void> =>
+    withApi(directory, async (api) => void (await api.call("PATCH", "/vm", { state })));
+  return {
+    openChannel: (signal) => openVsock(runPaths(directory).vsock, signal),
+    pause: () => changeTo("Paused"),
+    resume: () => changeTo("Resumed"),
+    isPaused: async () => (await describe(directory)).state === "Paused",
+  };
+}
