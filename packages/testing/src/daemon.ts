@@ -177,14 +177,16 @@ export class TestDaemon {
 
 /** Makes a daemon without starting it. */
 export async function makeDaemon(options: DaemonOptions = {}): Promise<TestDaemon> {
-  const { root, kernelDirectory } = testEnvironment();
+  const { root, kernelDirectory, firecracker } = testEnvironment();
   const directory = await fs.mkdtemp(join(root, "d"));
   const runtimeDirectory = await fs.mkdtemp(join(tmpdir(), "wf"));
   const daemon = new TestDaemon(directory, runtimeDirectory, options.env ?? {});
   const { dataDirectory, configFile } = daemon.locations;
   await fs.mkdir(dataDirectory, { recursive: true, mode: 0o700 });
   await fs.mkdir(join(configFile, ".."), { recursive: true });
-  await fs.writeFile(configFile, options.config ?? "api:\n  listen: off\n");
+  const config = options.config ?? "api:\n  listen: off\n";
+  const vmm = firecracker === null ? "" : `vmm:\n  default: firecracker\n  firecracker: ${firecracker}\n`;
+  await fs.writeFile(configFile, config + (config.includes("vmm:") ? "" : vmm));
   if (!options.withoutKernel) {
     await fs.mkdir(join(dataDirectory, "kernels"));
     await fs.symlink(kernelDirectory, join(dataDirectory, "kernels", "test"));

@@ -12,6 +12,8 @@ export interface TestEnvironment {
   kernelDirectory: string;
   /** ext4 file with a minimal Debian; on the same file system, so that copies cost nothing */
   rootfsImage: string;
+  /** where the tests of VMs are to be run by Firecracker, its program */
+  firecracker: string | null;
 }
 
 export function testEnvironment(): TestEnvironment {
@@ -20,7 +22,12 @@ export function testEnvironment(): TestEnvironment {
   if (root === undefined || kernelDirectory === undefined) {
     throw new Error("these tests need what npm test sets up; run one file by: npm test -- packages/…/some.test.ts");
   }
-  return { root, kernelDirectory, rootfsImage: join(root, "debian.ext4") };
+  return {
+    root,
+    kernelDirectory,
+    rootfsImage: join(root, "debian.ext4"),
+    firecracker: process.env["WORKFORT_TEST_FIRECRACKER"] ?? null,
+  };
 }
 
 /** directory of the checkout */
