@@ -4,6 +4,7 @@ import type { Status, Vm, VmHistory } from "@workfort/contract";
 import { statusText } from "../../src/commands/status.ts";
 import { painter } from "../../src/format/colour.ts";
 import { historyText } from "../../src/views/history.ts";
+import { timingOf, timingText } from "../../src/views/timing.ts";
 import { vmDetail, vmTable } from "../../src/views/vm.ts";
 
 const plain = painter(false);
@@ -146,4 +147,40 @@ test("status is one screen", () => {
   assert.match(text, /^Kernel +none: VMs cannot start$/m);
   assert.match(text, /^Storage +1 GiB of 2 GiB free, 1 image, 3 workspaces$/m);
   assert.match(text, /^notice: records were set aside\n$/m);
+});
+
+test("a timing compares the newest boot that became ready with all of them", async () => {
+  const boot = (number: number, kernelMs: number, readyMs: number | null): VmHistory["boots"][number] => ({
+    number,
+    startedAt: now - 60_000,
+    readyAt: readyMs === null ? null : now - 60_000 + readyMs,
+    endedAt: null,
+    vmm: "qemu",
+    accelerator: "tcg",
+    kernel: "6.1",
+    phases: [
+      { name: "spawn", startedAtMs: 0, durationMs: 10 },
+      { name: "kernel", startedAtMs: 10, durationMs: kernelMs },
+    ],
+    endReason: null,
+    exitCode: null,
+    signal: null,
+  });
+  const timing = timingOf({
+    states: [],
+    boots: [boot(4, 50, null), boot(3, 300, 310), boot(2, 100, 110), boot(1, 200, 210)],
+  });
+  assert.ok(timing !== null);
+  assert.deepEqual([timing.boot, timing.boots, timing.readyMs, timing.p50Ms, timing.p95Ms], [3, 3, 310, 210, 310]);
+  assert.deepEqual(
+    timing.phases.map(({ name, durationMs, p50Ms, p95Ms }) => [name, durationMs, p50Ms, p95Ms]),
+    [
+      ["spawn", 10, 10, 10],
+      ["kernel", 300, 200, 300],
+    ],
+  );
+  const text = await timingText(timing, now, plain);
+  assert.match(text, /^boot 3 {2}60s ago; P50 and P95 over 3 boots\nPHASE .* P50 +P95\n/);
+  assert.match(text, /\nkernel +300 ms .* 200 ms +300 ms\nready +310 ms .* 210 ms +310 ms\n$/);
+  assert.equal(timingOf({ states: [], boots: [boot(1, 1, null)] }), null);
 });

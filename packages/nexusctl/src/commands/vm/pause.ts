@@ -1,4 +1,4 @@
-import { switchCommand } from "./switch.ts";
+import { switchCommand } from "../../switch-command.ts";
 
 export default switchCommand("pause", {
   about: "It keeps its memory and takes no processor time. Stopping a paused VM lets it go on first.",

@@ -1,4 +1,4 @@
-import { switchCommand } from "./switch.ts";
+import { switchCommand } from "../../switch-command.ts";
 
 export default switchCommand("resume", {
   about: "A paused VM goes on where it stood.",

@@ -1,10 +1,10 @@
-import type { Cli } from "../../cli.ts";
-import { defineCommand, outputAliases, outputFlags, type OutputFlags } from "../../command.ts";
-import { forEachName } from "../../each.ts";
-import { doing } from "../../failures.ts";
-import { printable } from "../../format/colour.ts";
-import { manyNames } from "../../parameters.ts";
-import { show } from "../../show.ts";
+import type { Cli } from "./cli.ts";
+import { defineCommand, outputAliases, outputFlags, type OutputFlags } from "./command.ts";
+import { forEachName } from "./each.ts";
+import { doing } from "./failures.ts";
+import { printable } from "./format/colour.ts";
+import { manyNames } from "./parameters.ts";
+import { show } from "./show.ts";
 
 /** `vm pause` and `vm resume`, which differ in words alone. */
 export function switchCommand(verb: "pause" | "resume", words: { about: string; example: string; next: string }) {
