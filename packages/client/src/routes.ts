@@ -36,6 +36,13 @@ export const routes: { readonly [Name in OperationName]: Route<Name> } = {
   "workspace.list": ["GET", "/v1/workspaces"],
   "workspace.get": ["GET", "/v1/workspaces/{workspace}"],
   "workspace.delete": ["DELETE", "/v1/workspaces/{workspace}"],
+  "drive.create": ["POST", "/v1/drives"],
+  "drive.list": ["GET", "/v1/drives"],
+  "drive.get": ["GET", "/v1/drives/{drive}"],
+  "drive.delete": ["DELETE", "/v1/drives/{drive}"],
+  "drive.attach": ["POST", "/v1/drives/{drive}/attach"],
+  "drive.detach": ["POST", "/v1/drives/{drive}/detach"],
+  "drive.resize": ["POST", "/v1/drives/{drive}/resize"],
   "storage.status": ["GET", "/v1/storage"],
 };
 

@@ -18,7 +18,7 @@ export const errorCatalogue = {
   insufficient_memory: { status: 409, fault: "user", title: "The host cannot back this much memory" },
   guest_conflict: { status: 409, fault: "user", title: "The guest refuses this now" },
   too_large: { status: 413, fault: "user", title: "The request is too large" },
-  invalid_image: { status: 422, fault: "user", title: "The source cannot become a master image" },
+  invalid_image: { status: 422, fault: "user", title: "The source cannot become a disk" },
   cannot_start: { status: 422, fault: "user", title: "The guest cannot start this program" },
   too_many: { status: 429, fault: "user", title: "Too many of them at once" },
   internal: { status: 500, fault: "system", title: "The daemon has a defect" },

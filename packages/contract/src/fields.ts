@@ -25,6 +25,14 @@ export function matching(pattern: RegExp, allowed: string) {
   return z.string(says(allowed)).regex(pattern, allowed);
 }
 
+export function hostPath() {
+  const allowed = says("must be an absolute path on the daemon's machine, of at most 4096 characters");
+  return z
+    .string(allowed)
+    .max(4096, { ...allowed, abort: true })
+    .refine((path) => path.startsWith("/") && !path.includes("\0"), allowed);
+}
+
 export function trueOrFalse() {
   return z.boolean(says("must be true or false"));
 }

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { exactly, says, wholeNumber } from "./fields.ts";
+import { exactly, hostPath, wholeNumber } from "./fields.ts";
 import { ImageId, Name, Reference, VmId, WorkspaceId } from "./names.ts";
 
 /** a read-only root disk that workspaces are made from */
@@ -14,15 +14,9 @@ export const Image = z.object({
 });
 export type Image = z.infer<typeof Image>;
 
-const sourceAllowed = says("must be an absolute path on the daemon's machine, of at most 4096 characters");
-
 export const ImportImage = exactly({
   name: Name,
-  source: z
-    .string(sourceAllowed)
-    .max(4096, { ...sourceAllowed, abort: true })
-    .refine((path) => path.startsWith("/") && !path.includes("\0"), sourceAllowed)
-    .describe("absolute path of a directory or of an ext4 file on the daemon's machine"),
+  source: hostPath().describe("absolute path of a directory or of an ext4 file on the daemon's machine"),
   sizeBytes: wholeNumber(16 * 1024 ** 2, 16 * 1024 ** 4, "bytes")
     .optional()
     .describe("size of the disk made from a directory; by default its content and half as much again"),
@@ -64,6 +58,7 @@ export const StorageStatus = z.object({
   loopFile: z.string().nullable().describe("the file behind a loop-backed store"),
   imageCount: z.int(),
   workspaceCount: z.int(),
+  driveCount: z.int(),
   unknown: z
     .array(z.string())
     .describe("directories in the store that the daemon's records do not know; nothing deletes them"),

@@ -1,3 +1,4 @@
+export * from "./drive.ts";
 export * from "./errors.ts";
 export * from "./fields.ts";
 export * from "./image.ts";

@@ -10,10 +10,10 @@ import { matching, says } from "./fields.ts";
  */
 
 /** the kinds of things that have an id */
-export const idKinds = ["vm", "img", "ws"] as const;
+export const idKinds = ["vm", "img", "ws", "drv"] as const;
 export type IdKind = (typeof idKinds)[number];
 
-const idPattern = /^(vm|img|ws)_[a-z2-7]{12}$/;
+const idPattern = /^(vm|img|ws|drv)_[a-z2-7]{12}$/;
 const namePattern = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
 /** DNS label (RFC 1123), 1 to 63 characters */
@@ -25,6 +25,7 @@ export const Name = matching(
 export const VmId = matching(/^vm_[a-z2-7]{12}$/, "must be vm_ and 12 characters of a-z and 2-7");
 export const ImageId = matching(/^img_[a-z2-7]{12}$/, "must be img_ and 12 characters of a-z and 2-7");
 export const WorkspaceId = matching(/^ws_[a-z2-7]{12}$/, "must be ws_ and 12 characters of a-z and 2-7");
+export const DriveId = matching(/^drv_[a-z2-7]{12}$/, "must be drv_ and 12 characters of a-z and 2-7");
 
 const referenceAllowed = says("must be a name (DNS label) or an id such as vm_abcdefgh2345");
 

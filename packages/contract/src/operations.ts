@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { AttachDrive, CreateDrive, Drive, DriveDetail, ResizeDrive } from "./drive.ts";
 import { exactly, matching, oneOf } from "./fields.ts";
 import { operation, type Operation } from "./operation.ts";
 import { CreateWorkspace, Image, ImportImage, StorageStatus, Workspace, WorkspaceDetail } from "./image.ts";
@@ -10,6 +11,7 @@ import { CreateVm, StartVm, StopVm, Vm, VmHistory, VmState } from "./vm.ts";
 const vm = exactly({ vm: Reference });
 const image = exactly({ image: Reference });
 const workspace = exactly({ workspace: Reference });
+const drive = exactly({ drive: Reference });
 const process = exactly({ vm: Reference, process: ProcessId });
 
 const flag = (description: string) =>
@@ -95,6 +97,7 @@ export const operations = {
     errors: [
       "not_found",
       "wrong_state",
+      "in_use",
       "insufficient_memory",
       "vmm_unavailable",
       "vmm_failed",
@@ -313,6 +316,74 @@ export const operations = {
     params: workspace,
     status: 204,
     errors: ["not_found", "in_use", "storage_unavailable"],
+  }),
+
+  "drive.create": operation({
+    method: "POST",
+    path: "/v1/drives",
+    summary: "Create a data drive: empty, from a directory, or as a snapshot of another",
+    body: CreateDrive,
+    result: Drive,
+    answer: "progress",
+    status: 201,
+    errors: [
+      "not_found",
+      "name_taken",
+      "wrong_state",
+      "in_use",
+      "invalid_image",
+      "storage_full",
+      "storage_unavailable",
+    ],
+  }),
+  "drive.list": operation({
+    method: "GET",
+    path: "/v1/drives",
+    summary: "List data drives",
+    result: z.object({ drives: z.array(Drive) }),
+    errors: [],
+  }),
+  "drive.get": operation({
+    method: "GET",
+    path: "/v1/drives/{drive}",
+    summary: "Show one data drive and what it holds on disk",
+    params: drive,
+    result: DriveDetail,
+    errors: ["not_found", "storage_unavailable"],
+  }),
+  "drive.delete": operation({
+    method: "DELETE",
+    path: "/v1/drives/{drive}",
+    summary: "Delete a data drive that is not attached",
+    params: drive,
+    status: 204,
+    errors: ["not_found", "in_use", "storage_unavailable"],
+  }),
+  "drive.attach": operation({
+    method: "POST",
+    path: "/v1/drives/{drive}/attach",
+    summary: "Attach a data drive to a VM that does not run",
+    params: drive,
+    body: AttachDrive,
+    result: Drive,
+    errors: ["not_found", "wrong_state", "in_use", "too_many", "invalid_image", "storage_full", "storage_unavailable"],
+  }),
+  "drive.detach": operation({
+    method: "POST",
+    path: "/v1/drives/{drive}/detach",
+    summary: "Detach a data drive from its VM, which must not run",
+    params: drive,
+    result: Drive,
+    errors: ["not_found", "wrong_state", "in_use"],
+  }),
+  "drive.resize": operation({
+    method: "POST",
+    path: "/v1/drives/{drive}/resize",
+    summary: "Make a data drive larger, with its file system",
+    params: drive,
+    body: ResizeDrive,
+    result: Drive,
+    errors: ["not_found", "wrong_state", "in_use", "invalid_image", "storage_full", "storage_unavailable"],
   }),
 
   "storage.status": operation({

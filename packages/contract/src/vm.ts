@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { VmDrive } from "./drive.ts";
 import { exactly, oneOf, trueOrFalse, wholeNumber } from "./fields.ts";
 import { Name, Reference, VmId, WorkspaceId } from "./names.ts";
 
@@ -49,6 +50,7 @@ export const Vm = z.object({
   workspaceId: WorkspaceId,
   workspaceName: Name,
   imageName: Name.nullable().describe("the master image its workspace came from; null once that was deleted"),
+  drives: z.array(VmDrive).describe("its data drives, in the order of their devices"),
   running: RunningVmm.nullable(),
   createdAt: z.int().describe("Unix ms"),
   startedAt: z.int().nullable().describe("Unix ms of the last start"),
