@@ -43,7 +43,8 @@ export class BareVm {
       vcpuCount: 1,
       memoryMiB,
       kernel,
-      drives: [{ path: disk, readOnly: false }],
+      drives: [{ id: "ws_bare", path: disk, readOnly: false, rateLimit: null }],
+      mounts: [],
       directory,
     };
     const child = spawn("qemu-system-x86_64", qemuArguments(spec, "tcg", Number(stdout)), {

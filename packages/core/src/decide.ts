@@ -4,7 +4,7 @@ import type { VmState } from "@workfort/contract";
  * What a VM in a given state may be asked. Pure: the caller acts on the answer before anything else can run,
  * so of two callers that race exactly one is accepted.
  */
-export type VmRequest = "start" | "stop" | "kill" | "pause" | "resume" | "delete" | "reach_guest";
+export type VmRequest = "start" | "stop" | "kill" | "pause" | "resume" | "delete" | "change_drives" | "reach_guest";
 
 export type Decision = { accept: true } | { accept: false; reason: string; hint: string };
 
@@ -35,6 +35,7 @@ export function decide(vm: { name: string; state: VmState }, request: VmRequest)
       if (state === "paused") return accept;
       return refuse(`VM "${name}" is not paused (it is ${state})`, `nexusctl vm get ${name}`);
     case "delete":
+    case "change_drives":
       if (state === "created" || state === "stopped" || state === "crashed") return accept;
       return refuse(`VM "${name}" is ${state}`, `nexusctl vm stop ${name}`);
     case "reach_guest":

@@ -1,10 +1,11 @@
 import { WorkfortError } from "@workfort/contract";
 
-type Thing = "VM" | "image" | "workspace";
+type Thing = "VM" | "image" | "workspace" | "drive";
 const listCommand: Record<Thing, string> = {
   VM: "nexusctl vm list",
   image: "nexusctl image list",
   workspace: "nexusctl workspace list",
+  drive: "nexusctl drive list",
 };
 
 export function notFound(thing: Thing, reference: string): WorkfortError {

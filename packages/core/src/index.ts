@@ -1,5 +1,6 @@
 export * from "./admission.ts";
 export * from "./decide.ts";
+export * from "./drives.ts";
 export * from "./failpoint.ts";
 export * from "./guest-processes.ts";
 export * from "./ids.ts";
@@ -10,5 +11,6 @@ export * from "./records.ts";
 export * from "./reservations.ts";
 export * from "./state-machine.ts";
 export * from "./supervisor.ts";
+export * from "./vm-disks.ts";
 export * from "./vms.ts";
 export * from "./workspaces.ts";

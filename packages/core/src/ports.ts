@@ -1,7 +1,9 @@
 import type { Duplex, Readable } from "node:stream";
-import type { Progress, StorageStatus, VmmChoice, VmmKind, VmmStatus } from "@workfort/contract";
+import type { Progress, RateLimit, StorageStatus, VmmChoice, VmmKind, VmmStatus } from "@workfort/contract";
 import type {
+  AttachmentRecord,
   BootRecord,
+  DriveRecord,
   ImageRecord,
   IntentRecord,
   RunFacts,
@@ -44,13 +46,26 @@ export interface Store {
   findWorkspace(idOrName: string): WorkspaceRecord | null;
   listWorkspaces(): WorkspaceRecord[];
 
+  insertDrive(drive: DriveRecord): void;
+  updateDrive(id: string, change: Partial<Omit<DriveRecord, "id">>): void;
+  deleteDrive(id: string): void;
+  findDrive(idOrName: string): DriveRecord | null;
+  listDrives(): DriveRecord[];
+
+  /** An attachment goes with its VM. */
+  insertAttachment(attachment: AttachmentRecord): void;
+  deleteAttachment(driveId: string): void;
+  attachmentOf(driveId: string): AttachmentRecord | null;
+  /** in the order of their numbers */
+  attachmentsOf(vmId: string): AttachmentRecord[];
+
   /** Returns the row's id. */
   insertIntent(kind: string, data: unknown): number;
   deleteIntent(id: number): void;
   intents(): IntentRecord[];
 }
 
-export type DiskKind = "images" | "workspaces";
+export type DiskKind = "images" | "workspaces" | "drives";
 
 /** Disks with copy-on-write. All deletions are idempotent. */
 export interface StorageDriver {
@@ -58,11 +73,21 @@ export interface StorageDriver {
   createImage(id: string, fill: (directory: string) => Promise<void>): Promise<void>;
   /** Makes the writable workspace as a snapshot of the image. */
   snapshot(imageId: string, workspaceId: string): Promise<void>;
+  /** Makes a writable drive; `fill` writes the ext4 file at the path it is given. */
+  createDrive(id: string, fill: (path: string) => Promise<void>): Promise<void>;
+  /** Makes a drive as a writable snapshot of another. */
+  snapshotDrive(sourceId: string, id: string): Promise<void>;
+  /** Puts what `change` makes of a copy in the place of the drive's file, as a whole or not at all. */
+  replaceDrive(id: string, change: (path: string) => Promise<void>): Promise<void>;
+  /** Removes the copy that a change which died has left. */
+  dropReplacement(id: string): Promise<void>;
   delete(kind: DiskKind, id: string): Promise<void>;
   /** Whether the disk is there, complete. */
   exists(kind: DiskKind, id: string): Promise<boolean>;
   /** path of the ext4 file */
   diskPath(kind: DiskKind, id: string): string;
+  /** size of the ext4 file, bytes */
+  size(kind: DiskKind, id: string): Promise<number>;
   /** Reads the extent map; bytes on disk. */
   usage(kind: DiskKind, id: string): Promise<{ sizeBytes: number; sharedBytes: number; exclusiveBytes: number }>;
   space(): Promise<Pick<StorageStatus, "directory" | "driver" | "totalBytes" | "freeBytes" | "loopFile">>;
@@ -70,7 +95,7 @@ export interface StorageDriver {
   list(kind: DiskKind): Promise<string[]>;
 }
 
-/** Makes a root disk from what the user has. */
+/** Makes disks, from what the user has or empty, and changes them while no VM has them. */
 export interface DiskBuilder {
   /** `source` is a directory or an ext4 file; refuses with `invalid_image` what cannot become a disk. */
   build(
@@ -82,6 +107,20 @@ export interface DiskBuilder {
       onProgress?: ((progress: Progress) => void) | undefined;
     },
   ): Promise<{ sizeBytes: number; usedBytes: number }>;
+  /** Makes a data drive: empty, or of a directory with its owners; `sizeBytes` is needed for an empty one. */
+  buildDrive(
+    directory: string | null,
+    target: string,
+    options: {
+      sizeBytes?: number | undefined;
+      signal?: AbortSignal | undefined;
+      onProgress?: ((progress: Progress) => void) | undefined;
+    },
+  ): Promise<{ sizeBytes: number }>;
+  /** Makes a disk and its file system larger; refuses with `invalid_image` what is no sound ext4. */
+  grow(path: string, sizeBytes: number, signal?: AbortSignal): Promise<void>;
+  /** Replays the journal of an ext4 that was not cleanly unmounted; leaves anything else as it is. */
+  replayJournal(path: string): Promise<void>;
 }
 
 export interface Kernel {
@@ -97,7 +136,19 @@ export interface Kernels {
   current(): Promise<Kernel>;
 }
 
-export interface Drive {
+/** a disk of a VM */
+export interface AttachedDisk {
+  /** of the workspace or drive */
+  id: string;
+  path: string;
+  readOnly: boolean;
+  rateLimit: RateLimit | null;
+}
+
+/** what the guest's agent mounts when it boots */
+export interface Mount {
+  /** for example `vdb` */
+  device: string;
   path: string;
   readOnly: boolean;
 }
@@ -110,8 +161,10 @@ export interface VmSpec {
   vcpuCount: number;
   memoryMiB: number;
   kernel: Kernel;
-  /** the first is the root drive */
-  drives: readonly Drive[];
+  /** the first is the root drive, `vda` in the guest; `vdb` and so on follow in order */
+  drives: readonly AttachedDisk[];
+  /** parents before what lies in them */
+  mounts: readonly Mount[];
   /** directory for this run's sockets; made by `start`, removed by `release` */
   directory: string;
 }

@@ -1,4 +1,4 @@
-import type { Accelerator, BootPhase, RunningVmm, VmmChoice, VmmKind, VmState } from "@workfort/contract";
+import type { Accelerator, BootPhase, RateLimit, RunningVmm, VmmChoice, VmmKind, VmState } from "@workfort/contract";
 
 /** what the store keeps; times are Unix ms */
 
@@ -71,6 +71,26 @@ export interface WorkspaceRecord {
   name: string;
   imageId: string | null;
   createdAt: number;
+}
+
+export interface DriveRecord {
+  id: string;
+  name: string;
+  sizeBytes: number;
+  /** directory or name of the drive it was made from */
+  source: string | null;
+  createdAt: number;
+}
+
+export interface AttachmentRecord {
+  driveId: string;
+  vmId: string;
+  /** a VM's drives are in the order of these numbers */
+  number: number;
+  /** null for a bare device */
+  mountPath: string | null;
+  readOnly: boolean;
+  rateLimit: RateLimit | null;
 }
 
 /** a change that has begun; its row goes when the change is complete or undone */

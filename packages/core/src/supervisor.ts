@@ -28,6 +28,7 @@ import type {
 } from "./ports.ts";
 import type { BootRecord, VmRecord } from "./records.ts";
 import { canChange } from "./state-machine.ts";
+import { disksOf } from "./vm-disks.ts";
 
 /**
  * Everything that lives: starts, stops, kills and watches VMs, and finds them again after a restart of the daemon.
@@ -303,7 +304,7 @@ export class Supervisor {
         vcpuCount: vm.vcpuCount,
         memoryMiB: vm.memoryMiB,
         kernel,
-        drives: [{ path: this.#storage.diskPath("workspaces", vm.workspaceId), readOnly: false }],
+        ...disksOf(vm, this.#store, this.#storage),
         directory: this.#runDirectory(vm.id),
       },
       { onStep: (step) => live.phases.begin(step), signal: live.starting.signal },

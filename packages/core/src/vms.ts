@@ -7,6 +7,7 @@ import {
   type VmHistory,
   type VmState,
 } from "@workfort/contract";
+import type { Drives } from "./drives.ts";
 import { nameTaken, notFound } from "./errors.ts";
 import { newId } from "./ids.ts";
 import type { Images } from "./images.ts";
@@ -29,6 +30,7 @@ export class Vms {
   readonly #storage: StorageDriver;
   readonly #images: Images;
   readonly #workspaces: Workspaces;
+  readonly #drives: Drives;
   readonly #supervisor: Supervisor;
   readonly #reservations: Reservations;
   readonly #defaults: VmDefaults;
@@ -42,6 +44,7 @@ export class Vms {
     storage: StorageDriver;
     images: Images;
     workspaces: Workspaces;
+    drives: Drives;
     supervisor: Supervisor;
     consoles: ConsoleArchive;
     reservations: Reservations;
@@ -52,6 +55,7 @@ export class Vms {
     this.#storage = needs.storage;
     this.#images = needs.images;
     this.#workspaces = needs.workspaces;
+    this.#drives = needs.drives;
     this.#supervisor = needs.supervisor;
     this.#reservations = needs.reservations;
     this.#defaults = needs.defaults;
@@ -134,7 +138,7 @@ export class Vms {
 
   async start(reference: string, request: StartVm, options: StartOptions): Promise<Vm> {
     const vm = this.find(reference);
-    await this.#supervisor.start(vm.id, request, options);
+    await this.#drives.whileStarting(vm, () => this.#supervisor.start(vm.id, request, options));
     return this.get(vm.id);
   }
 
@@ -177,6 +181,7 @@ export class Vms {
       ...vm,
       workspaceName: workspace?.name ?? vm.name,
       imageName: image?.name ?? null,
+      drives: this.#drives.ofVm(vm.id),
       ...this.#supervisor.liveFacts(vm),
     };
   }

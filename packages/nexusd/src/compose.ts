@@ -3,6 +3,7 @@ import { totalmem } from "node:os";
 import type { Locations } from "@workfort/contract/locations";
 import {
   defaultLimitMiB,
+  Drives,
   Images,
   Journal,
   Reservations,
@@ -37,6 +38,7 @@ export interface Parts {
   journal: Journal;
   images: Images;
   workspaces: Workspaces;
+  drives: Drives;
   supervisor: Supervisor;
   vms: Vms;
   memoryLimitMiB: number;
@@ -66,8 +68,10 @@ export function compose(config: Config, locations: Locations, log: Logger): Part
   const consoles = new ConsoleFiles(paths);
   const reservations = new Reservations();
   const journal = new Journal(store, log);
-  const images = new Images({ store, storage, builder: new Ext4Builder(), reservations, journal });
+  const builder = new Ext4Builder();
+  const images = new Images({ store, storage, builder, reservations, journal });
   const workspaces = new Workspaces({ store, storage, images, reservations, journal });
+  const drives = new Drives({ store, storage, builder, reservations, journal });
   const supervisor = new Supervisor({
     store,
     storage,
@@ -85,6 +89,7 @@ export function compose(config: Config, locations: Locations, log: Logger): Part
     storage,
     images,
     workspaces,
+    drives,
     supervisor,
     consoles,
     reservations,
@@ -101,6 +106,7 @@ export function compose(config: Config, locations: Locations, log: Logger): Part
     journal,
     images,
     workspaces,
+    drives,
     supervisor,
     vms,
     memoryLimitMiB,

@@ -124,19 +124,22 @@ export class Daemon {
 
   async #storageStatus(): Promise<StorageStatus> {
     const { store, storage } = this.#parts;
-    const [space, imageIds, workspaceIds] = await Promise.all([
+    const [space, imageIds, workspaceIds, driveIds] = await Promise.all([
       storage.space(),
       storage.list("images"),
       storage.list("workspaces"),
+      storage.list("drives"),
     ]);
     const images = store.listImages();
     const workspaces = store.listWorkspaces();
-    const known = new Set([...images, ...workspaces].map((record) => record.id));
+    const drives = store.listDrives();
+    const known = new Set([...images, ...workspaces, ...drives].map((record) => record.id));
     return {
       ...space,
       imageCount: images.length,
       workspaceCount: workspaces.length,
-      unknown: [...imageIds, ...workspaceIds].filter((id) => !known.has(id)),
+      driveCount: drives.length,
+      unknown: [...imageIds, ...workspaceIds, ...driveIds].filter((id) => !known.has(id)),
     };
   }
 

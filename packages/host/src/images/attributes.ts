@@ -2,6 +2,7 @@ import { createReadStream, promises as fs } from "node:fs";
 import { join } from "node:path";
 import { runTool } from "../process/run.ts";
 import { encodeAcl } from "./acl.ts";
+import { changeByDebugfs } from "./debugfs.ts";
 import { readTar } from "./tar.ts";
 
 /**
@@ -84,13 +85,7 @@ export async function setAttributes(
       commands.push(`ea_set -f ${quote(file)} <${inode}> ${quote(name)}`);
     }
   }
-  const { stderr } = await runTool(["debugfs", "-w", "-f", "-", image], {
-    input: `${commands.join("\n")}\n`,
-    signal,
-    env: { DEBUGFS_PAGER: "__none__" },
-  });
-  const trouble = stderr.split("\n").filter((line) => line !== "" && !line.startsWith("debugfs "));
-  if (trouble.length > 0) throw new Error(`debugfs could not set an extended attribute: ${trouble[0]}`);
+  await changeByDebugfs(image, commands, signal);
 }
 
 /** Inode numbers of paths, found by listing each directory on the way once. */

@@ -45,10 +45,26 @@ export async function inspectExt4(path: string): Promise<Ext4Facts> {
   }
 }
 
+/** Whether it is an ext file system whose journal holds what has not been written in its place. */
+export async function needsReplay(path: string): Promise<boolean> {
+  const handle = await fs.open(path, "r");
+  try {
+    const block = Buffer.alloc(1024);
+    const { bytesRead } = await handle.read(block, 0, block.length, superblockOffset);
+    return (
+      bytesRead === block.length &&
+      block.readUInt16LE(0x38) === magic &&
+      (block.readUInt32LE(0x60) & needsRecovery) !== 0
+    );
+  } finally {
+    await handle.close();
+  }
+}
+
 function refuse(path: string, why: string, mend: string | null): WorkfortError {
   return new WorkfortError(
     "invalid_image",
-    `${path} cannot become a master image: ${why}`,
+    `${path} cannot become a disk: ${why}`,
     mend === null ? {} : { hint: mend },
   );
 }

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { runTool } from "../process/run.ts";
 import { measureTree } from "./tree.ts";
 import { attributesOfDirectory, attributesOfTar, setAttributes, type FileAttributes } from "./attributes.ts";
+import { changeByDebugfs } from "./debugfs.ts";
 
 /**
  * ext4 images made without root and without mounts: `mke2fs -d` copies a tree into a new file system. As an ordinary
@@ -15,9 +16,11 @@ export interface Ext4Source {
 }
 
 export interface BuildExt4 {
-  /** either a directory or a tar */
+  /** either a directory or a tar; neither for an empty one */
   source: Ext4Source;
   target: string;
+  /** the owners are those that the source's files have, its top included, whoever runs this */
+  keepOwners?: boolean;
   /** of the file system; by default its content and half as much again, and 256 MiB */
   sizeBytes?: number | undefined;
   label?: string | undefined;
@@ -51,10 +54,10 @@ async function buildInto(
   request: BuildExt4,
 ): Promise<{ sizeBytes: number; contentBytes: number }> {
   const { source, signal } = request;
-  const fake = new FakeRoot(join(work, "owners"));
+  const fake = new FakeRoot(join(work, "owners"), request.keepOwners ?? false);
   const tree = source.directory ?? join(work, "tree");
+  if (source.directory === undefined) await fs.mkdir(tree, { mode: 0o755 });
   if (source.tar !== undefined) {
-    await fs.mkdir(tree);
     await fake.run(
       ["tar", "--extract", "--file", source.tar, "--directory", tree, "--preserve-permissions", "--numeric-owner"],
       signal,
@@ -91,6 +94,7 @@ async function buildInto(
     ],
     signal,
   );
+  if (request.keepOwners) await setTop(image, source.directory, signal);
   await setAttributes(image, await attributesLost(source, tree, fake), work, signal);
   await runTool(["e2fsck", "-f", "-n", image], { signal });
   return { sizeBytes, contentBytes };
@@ -99,23 +103,33 @@ async function buildInto(
 /** The extended attributes that mke2fs has not taken over. */
 async function attributesLost(source: Ext4Source, tree: string, fake: FakeRoot): Promise<FileAttributes[]> {
   if (source.tar !== undefined) return await attributesOfTar(source.tar);
-  return fake.isRoot ? [] : await attributesOfDirectory(tree);
+  return fake.isNeeded ? await attributesOfDirectory(tree) : [];
+}
+
+/** `mke2fs -d` gives the top of the tree to root, with mode 755 (measured on 1.47.0). */
+async function setTop(image: string, directory: string | undefined, signal: AbortSignal | undefined): Promise<void> {
+  if (directory === undefined) return;
+  const { mode, uid, gid } = await fs.stat(directory);
+  const fields = { mode: `0${mode.toString(8)}`, uid, gid };
+  const commands = Object.entries(fields).map(([field, value]) => `set_inode_field <2> ${field} ${value}`);
+  await changeByDebugfs(image, commands, signal);
 }
 
 /** Runs tools as root, or so that they see what root would. */
 class FakeRoot {
   readonly #state: string;
-  readonly isRoot = process.getuid?.() === 0;
+  readonly isNeeded: boolean;
   #used = false;
 
-  /** `state` keeps owners and devices from one run to the next */
-  constructor(state: string) {
+  /** `state` keeps owners and devices from one run to the next; `real` shows things as they are */
+  constructor(state: string, real: boolean) {
     this.#state = state;
+    this.isNeeded = !real && process.getuid?.() !== 0;
   }
 
   async run(argv: [string, ...string[]], signal: AbortSignal | undefined, input?: string): Promise<string> {
     const options = { signal, ...(input === undefined ? {} : { input }) };
-    if (this.isRoot) return (await runTool(argv, options)).stdout;
+    if (!this.isNeeded) return (await runTool(argv, options)).stdout;
     const load = this.#used ? ["-i", this.#state] : [];
     const { stdout } = await runTool(["fakeroot", ...load, "-s", this.#state, "--", ...argv], options);
     this.#used = true;

@@ -1,7 +1,15 @@
-import type { BootRecord, ImageRecord, StateChangeRecord, VmRecord, WorkspaceRecord } from "@workfort/core";
+import type {
+  AttachmentRecord,
+  BootRecord,
+  DriveRecord,
+  ImageRecord,
+  StateChangeRecord,
+  VmRecord,
+  WorkspaceRecord,
+} from "@workfort/core";
 
-/** which column holds a field, and whether as JSON */
-export type Columns<T> = { readonly [Field in keyof T]-?: { name: string; json?: true } };
+/** which column holds a field, and whether as JSON or as 0 and 1 */
+export type Columns<T> = { readonly [Field in keyof T]-?: { name: string; as?: "json" | "flag" } };
 
 export const vmColumns: Columns<VmRecord> = {
   id: { name: "id" },
@@ -35,11 +43,11 @@ export const bootColumns: Columns<BootRecord> = {
   vmm: { name: "vmm" },
   accelerator: { name: "accelerator" },
   kernel: { name: "kernel" },
-  phases: { name: "phases", json: true },
+  phases: { name: "phases", as: "json" },
   endReason: { name: "end_reason" },
   exitCode: { name: "exit_code" },
   signal: { name: "signal" },
-  run: { name: "run", json: true },
+  run: { name: "run", as: "json" },
 };
 
 export const imageColumns: Columns<ImageRecord> = {
@@ -56,4 +64,21 @@ export const workspaceColumns: Columns<WorkspaceRecord> = {
   name: { name: "name" },
   imageId: { name: "image_id" },
   createdAt: { name: "created_at" },
+};
+
+export const driveColumns: Columns<DriveRecord> = {
+  id: { name: "id" },
+  name: { name: "name" },
+  sizeBytes: { name: "size_bytes" },
+  source: { name: "source" },
+  createdAt: { name: "created_at" },
+};
+
+export const attachmentColumns: Columns<AttachmentRecord> = {
+  driveId: { name: "drive_id" },
+  vmId: { name: "vm_id" },
+  number: { name: "number" },
+  mountPath: { name: "mount_path" },
+  readOnly: { name: "read_only", as: "flag" },
+  rateLimit: { name: "rate_limit", as: "json" },
 };

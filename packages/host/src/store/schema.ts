@@ -1,5 +1,5 @@
 /** Version of the tables below; a file of another version is set aside, never changed. */
-export const schemaVersion = 1;
+export const schemaVersion = 2;
 
 export const schema = `
 CREATE TABLE images (
@@ -33,6 +33,25 @@ CREATE TABLE vms (
   started_at INTEGER,
   ended_at INTEGER
 ) STRICT;
+
+CREATE TABLE drives (
+  id TEXT PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  size_bytes INTEGER NOT NULL,
+  source TEXT,
+  created_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE attachments (
+  drive_id TEXT PRIMARY KEY REFERENCES drives (id) ON DELETE RESTRICT,
+  vm_id TEXT NOT NULL REFERENCES vms (id) ON DELETE CASCADE,
+  number INTEGER NOT NULL,
+  mount_path TEXT,
+  read_only INTEGER NOT NULL CHECK (read_only IN (0, 1)),
+  rate_limit TEXT,
+  UNIQUE (vm_id, number),
+  UNIQUE (vm_id, mount_path)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE state_changes (
   number INTEGER PRIMARY KEY,

@@ -1,5 +1,7 @@
 import type {
+  AttachmentRecord,
   BootRecord,
+  DriveRecord,
   ImageRecord,
   IntentRecord,
   StateChangeRecord,
@@ -9,7 +11,16 @@ import type {
 } from "@workfort/core";
 import type { SQLInputValue } from "node:sqlite";
 import { Database } from "./database.ts";
-import { bootColumns, imageColumns, stateChangeColumns, vmColumns, workspaceColumns, type Columns } from "./columns.ts";
+import {
+  attachmentColumns,
+  bootColumns,
+  driveColumns,
+  imageColumns,
+  stateChangeColumns,
+  vmColumns,
+  workspaceColumns,
+  type Columns,
+} from "./columns.ts";
 
 /** of each VM's history, the newest kept: a VM that starts on every request must not fill the disk */
 const keptStateChanges = 1000;
@@ -129,6 +140,42 @@ export class SqliteStore implements Store {
     return this.#many("workspaces", workspaceColumns, "TRUE ORDER BY created_at, id");
   }
 
+  insertDrive(drive: DriveRecord): void {
+    this.#insert("drives", driveColumns, drive);
+  }
+
+  updateDrive(id: string, change: Partial<Omit<DriveRecord, "id">>): void {
+    this.#update("drives", driveColumns, change, "id = :key", { key: id });
+  }
+
+  deleteDrive(id: string): void {
+    this.#database.run("DELETE FROM drives WHERE id = :id", { id });
+  }
+
+  findDrive(idOrName: string): DriveRecord | null {
+    return this.#one("drives", driveColumns, "id = :key OR name = :key", { key: idOrName });
+  }
+
+  listDrives(): DriveRecord[] {
+    return this.#many("drives", driveColumns, "TRUE ORDER BY created_at, id");
+  }
+
+  insertAttachment(attachment: AttachmentRecord): void {
+    this.#insert("attachments", attachmentColumns, attachment);
+  }
+
+  deleteAttachment(driveId: string): void {
+    this.#database.run("DELETE FROM attachments WHERE drive_id = :driveId", { driveId });
+  }
+
+  attachmentOf(driveId: string): AttachmentRecord | null {
+    return this.#one("attachments", attachmentColumns, "drive_id = :driveId", { driveId });
+  }
+
+  attachmentsOf(vmId: string): AttachmentRecord[] {
+    return this.#many("attachments", attachmentColumns, "vm_id = :vmId ORDER BY number", { vmId });
+  }
+
   insertIntent(kind: string, data: unknown): number {
     return this.#database.run("INSERT INTO intents (kind, data, created_at) VALUES (:kind, :data, :createdAt)", {
       kind,
@@ -202,8 +249,9 @@ export class SqliteStore implements Store {
 function toRow<T extends object>(columns: Columns<T>, record: Partial<T>): Record<string, SQLInputValue> {
   const row: Record<string, SQLInputValue> = {};
   for (const [field, value] of Object.entries(record)) {
-    const json = columns[field as keyof T].json === true && value !== null;
-    row[field] = json ? JSON.stringify(value) : (value as SQLInputValue);
+    const { as } = columns[field as keyof T];
+    if (as === "json" && value !== null) row[field] = JSON.stringify(value);
+    else row[field] = as === "flag" ? Number(value) : (value as SQLInputValue);
   }
   return row;
 }
@@ -211,9 +259,10 @@ function toRow<T extends object>(columns: Columns<T>, record: Partial<T>): Recor
 function fromRow<T extends object>(columns: Columns<T>, row: Record<string, unknown>): T {
   const record: Record<string, unknown> = {};
   for (const field of Object.keys(columns) as (keyof T & string)[]) {
-    const { name, json } = columns[field];
+    const { name, as } = columns[field];
     const value = row[name];
-    record[field] = json === true && typeof value === "string" ? JSON.parse(value) : value;
+    if (as === "json" && typeof value === "string") record[field] = JSON.parse(value);
+    else record[field] = as === "flag" ? value === 1 : value;
   }
   return record as T;
 }

@@ -1,15 +1,17 @@
-import type { Images, Workspaces } from "@workfort/core";
+import type { Drives, Images, Workspaces } from "@workfort/core";
 import type { Handlers } from "./handlers.ts";
 
-type DiskOperation = Extract<keyof Handlers, `image.${string}` | `workspace.${string}`>;
+type DiskOperation = Extract<keyof Handlers, `image.${string}` | `workspace.${string}` | `drive.${string}`>;
 
-/** master images and workspaces */
+/** master images, workspaces and data drives */
 export function diskHandlers({
   images,
   workspaces,
+  drives,
 }: {
   images: Images;
   workspaces: Workspaces;
+  drives: Drives;
 }): Pick<Handlers, DiskOperation> {
   return {
     "image.import": ({ body }, { signal, onProgress }) => images.import(body, { signal, onProgress }),
@@ -26,5 +28,15 @@ export function diskHandlers({
       await workspaces.delete(params.workspace);
       return undefined;
     },
+    "drive.create": ({ body }, { signal, onProgress }) => drives.create(body, { signal, onProgress }),
+    "drive.list": () => ({ drives: drives.list() }),
+    "drive.get": ({ params }) => drives.get(params.drive),
+    "drive.delete": async ({ params }) => {
+      await drives.delete(params.drive);
+      return undefined;
+    },
+    "drive.attach": ({ params, body }) => drives.attach(params.drive, body),
+    "drive.detach": ({ params }) => drives.detach(params.drive),
+    "drive.resize": ({ params, body }, { signal }) => drives.resize(params.drive, body.sizeBytes, signal),
   };
 }

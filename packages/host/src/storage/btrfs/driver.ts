@@ -3,15 +3,21 @@ import { join } from "node:path";
 import { WorkfortError } from "@workfort/contract";
 import { failpoint, type DiskKind, type StorageDriver } from "@workfort/core";
 import type { Paths } from "../../paths.ts";
+import { runTool } from "../../process/run.ts";
 import { measureExtents } from "./extents.ts";
 import { createSubvolume, deleteSubvolume, isSubvolume, setReadOnly, snapshotSubvolume } from "./ioctls.ts";
 import { findMount, loopFileOf } from "../mounts.ts";
 
-const diskName = "rootfs.ext4";
+const diskNames: Record<DiskKind, string> = {
+  images: "rootfs.ext4",
+  workspaces: "rootfs.ext4",
+  drives: "drive.ext4",
+};
+const idPrefixes: Record<DiskKind, string> = { images: "img_", workspaces: "ws_", drives: "drv_" };
 
 /**
- * Disks as ext4 files in btrfs subvolumes: a master image is a read-only subvolume, a workspace a snapshot of it.
- * Nothing here needs privilege.
+ * Disks as ext4 files in btrfs subvolumes: a master image is a read-only subvolume, a workspace a snapshot of it, a
+ * data drive a subvolume of its own or a snapshot of another. Nothing here needs privilege.
  */
 export class BtrfsDriver implements StorageDriver {
   readonly #paths: Paths;
@@ -24,7 +30,7 @@ export class BtrfsDriver implements StorageDriver {
 
   /** Makes the directories the driver needs. */
   async prepare(): Promise<void> {
-    for (const kind of ["images", "workspaces"] as const)
+    for (const kind of ["images", "workspaces", "drives"] as const)
       await fs.mkdir(this.#paths.disks(kind), { recursive: true, mode: 0o700 });
   }
 
@@ -34,7 +40,7 @@ export class BtrfsDriver implements StorageDriver {
       await createSubvolume(path);
       failpoint("storage.image.subvolume");
       await fill(path);
-      await syncFile(join(path, diskName));
+      await syncFile(this.diskPath("images", id));
       failpoint("storage.image.filled");
       await setReadOnly(path, true);
     });
@@ -44,6 +50,45 @@ export class BtrfsDriver implements StorageDriver {
     await explain(`workspace ${workspaceId}`, () =>
       snapshotSubvolume(this.#paths.disk("images", imageId), this.#paths.disk("workspaces", workspaceId)),
     );
+  }
+
+  async createDrive(id: string, fill: (path: string) => Promise<void>): Promise<void> {
+    await explain(`drive ${id}`, async () => {
+      await createSubvolume(this.#paths.disk("drives", id));
+      failpoint("storage.drive.subvolume");
+      await fill(this.diskPath("drives", id));
+      await syncFile(this.diskPath("drives", id));
+      failpoint("storage.drive.filled");
+    });
+  }
+
+  async snapshotDrive(sourceId: string, id: string): Promise<void> {
+    await explain(`drive ${id}`, () =>
+      snapshotSubvolume(this.#paths.disk("drives", sourceId), this.#paths.disk("drives", id)),
+    );
+  }
+
+  async replaceDrive(id: string, change: (path: string) => Promise<void>): Promise<void> {
+    const path = this.diskPath("drives", id);
+    const copy = replacementOf(path);
+    await explain(`drive ${id}`, async () => {
+      await fs.rm(copy, { force: true });
+      await runTool(["cp", "--reflink=always", "--", path, copy]);
+      failpoint("storage.drive.copied");
+      await change(copy);
+      await syncFile(copy);
+      failpoint("storage.drive.changed");
+      await fs.rename(copy, path);
+      await syncDirectory(this.#paths.disk("drives", id));
+    });
+  }
+
+  async dropReplacement(id: string): Promise<void> {
+    await explain(`drive ${id}`, () => fs.rm(replacementOf(this.diskPath("drives", id)), { force: true }));
+  }
+
+  async size(kind: DiskKind, id: string): Promise<number> {
+    return await explain(`${kind}/${id}`, async () => (await fs.stat(this.diskPath(kind, id))).size);
   }
 
   async delete(kind: DiskKind, id: string): Promise<void> {
@@ -60,7 +105,7 @@ export class BtrfsDriver implements StorageDriver {
   }
 
   diskPath(kind: DiskKind, id: string): string {
-    return join(this.#paths.disk(kind, id), diskName);
+    return join(this.#paths.disk(kind, id), diskNames[kind]);
   }
 
   async usage(kind: DiskKind, id: string): Promise<{ sizeBytes: number; sharedBytes: number; exclusiveBytes: number }> {
@@ -85,8 +130,21 @@ export class BtrfsDriver implements StorageDriver {
   }
 
   async list(kind: DiskKind): Promise<string[]> {
-    const prefix = kind === "images" ? "img_" : "ws_";
-    return (await fs.readdir(this.#paths.disks(kind))).map((name) => prefix + name);
+    return (await fs.readdir(this.#paths.disks(kind))).map((name) => idPrefixes[kind] + name);
+  }
+}
+
+/** what is to take the file's place */
+function replacementOf(path: string): string {
+  return `${path}.tmp`;
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  const handle = await fs.open(path, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
   }
 }
 

@@ -1,0 +1,70 @@
+import type { Mount, StorageDriver, Store, VmSpec } from "./ports.ts";
+import type { VmRecord } from "./records.ts";
+
+/**
+ * A VM's disks as its VMM and its guest see them: the workspace is the root drive, data drives follow in the order in
+ * which they were attached. The guest names its disks in that order, so a drive's place is its device.
+ */
+export const maxDataDrives = 15;
+
+/**
+ * What the mounts may take of the guest's kernel command line. It holds 2048 bytes (COMMAND_LINE_SIZE of the kernels
+ * for x86 and arm64), of which the rest and the devices that a VMM may announce there take less than half.
+ */
+export const mountArgumentsBytes = 1024;
+
+export function disksOf(
+  vm: VmRecord,
+  store: Pick<Store, "attachmentsOf">,
+  storage: Pick<StorageDriver, "diskPath">,
+): Pick<VmSpec, "drives" | "mounts"> {
+  const attached = store.attachmentsOf(vm.id);
+  const root = {
+    id: vm.workspaceId,
+    path: storage.diskPath("workspaces", vm.workspaceId),
+    readOnly: false,
+    rateLimit: null,
+  };
+  return {
+    drives: [
+      root,
+      ...attached.map(({ driveId, readOnly, rateLimit }) => ({
+        id: driveId,
+        path: storage.diskPath("drives", driveId),
+        readOnly,
+        rateLimit,
+      })),
+    ],
+    mounts: mountsOf(attached),
+  };
+}
+
+/** Mounts in the order in which a guest has to make them: a path before those that lie in it. */
+export function mountsOf(attached: readonly { mountPath: string | null; readOnly: boolean }[]): Mount[] {
+  return attached
+    .flatMap(({ mountPath, readOnly }, place) =>
+      mountPath === null ? [] : [{ device: dataDevice(place), path: mountPath, readOnly }],
+    )
+    .toSorted((a, b) => a.path.split("/").length - b.path.split("/").length);
+}
+
+/** The device of the data drive in this place, from 0: `vdb`, `vdc` and so on. */
+export function dataDevice(place: number): string {
+  return `vd${String.fromCharCode("b".charCodeAt(0) + place)}`;
+}
+
+/** Words of the kernel's command line (codex/reference/guest-protocol.md). */
+export function mountArguments(mounts: readonly Mount[]): string[] {
+  return mounts.map(({ device, path, readOnly }) => `workfort.mount=${device}:${encode(path)}${readOnly ? ":ro" : ""}`);
+}
+
+function encode(path: string): string {
+  const encoded = Array.from(Buffer.from(path), (byte) =>
+    /[A-Za-z0-9/._-]/.test(String.fromCharCode(byte)) ? String.fromCharCode(byte) : percent(byte),
+  );
+  return encoded.join("");
+}
+
+function percent(byte: number): string {
+  return `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+}
