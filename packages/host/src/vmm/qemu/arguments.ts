@@ -1,5 +1,5 @@
 import type { Accelerator } from "@workfort/contract";
-import type { Kernel, VmSpec } from "@workfort/core";
+import { mountArguments, type AttachedDisk, type Kernel, type VmSpec } from "@workfort/core";
 import { runPaths } from "../../paths.ts";
 import { probeArgument, probeMemoryMiB } from "../kvm-probe.ts";
 
@@ -76,7 +76,7 @@ export function qemuArguments(spec: VmSpec, accelerator: Accelerator, counterKhz
     "-initrd",
     spec.kernel.initramfs,
     "-append",
-    kernelArguments(accelerator, counterKhz, [`workfort.hostname=${spec.name}`]),
+    kernelArguments(accelerator, counterKhz, [`workfort.hostname=${spec.name}`, ...mountArguments(spec.mounts)]),
     "-device",
     "virtio-serial-device,max_ports=2",
     "-chardev",
@@ -90,11 +90,22 @@ export function qemuArguments(spec: VmSpec, accelerator: Accelerator, counterKhz
     // a full store is the guest's I/O error, as with Firecracker; QEMU's own way is to stop the machine without a word
     ...spec.drives.flatMap((drive, index) => [
       "-drive",
-      `id=drive${index},if=none,format=raw,cache=writeback,aio=threads,discard=unmap,werror=report,rerror=report,read-only=${drive.readOnly ? "on" : "off"},file=${escapeCommas(drive.path)}`,
+      [
+        `id=drive${index},if=none,format=raw,cache=writeback,aio=threads,discard=unmap,werror=report,rerror=report`,
+        `read-only=${drive.readOnly ? "on" : "off"}`,
+        ...throttling(drive),
+        `file=${escapeCommas(drive.path)}`,
+      ].join(","),
       "-device",
       `virtio-blk-device,drive=drive${index}`,
     ]),
   ];
+}
+
+/** reading and writing together; a limit that is not there is not named */
+function throttling({ rateLimit }: AttachedDisk): string[] {
+  const limits = { "bps-total": rateLimit?.bytesPerSecond, "iops-total": rateLimit?.operationsPerSecond };
+  return Object.entries(limits).flatMap(([name, limit]) => (limit == null ? [] : [`throttling.${name}=${limit}`]));
 }
 
 /** QEMU's option syntax writes a comma inside a value twice. */
