@@ -77,6 +77,37 @@ export const commandTable: Readonly<Record<string, Entry>> = {
       },
     },
   },
+  drive: {
+    summary: "Data drives, which VMs have beside their workspaces",
+    commands: {
+      create: {
+        summary: "Create a data drive: empty, from a directory, or as a snapshot of another",
+        load: () => import("./commands/drive/create.ts"),
+      },
+      list: { summary: "List data drives", load: () => import("./commands/drive/list.ts"), aliases: ["ls"] },
+      get: {
+        summary: "Show one data drive and what it holds on disk",
+        load: () => import("./commands/drive/get.ts"),
+      },
+      attach: {
+        summary: "Attach a data drive to a VM that does not run",
+        load: () => import("./commands/drive/attach.ts"),
+      },
+      detach: {
+        summary: "Detach a data drive from its VM, which must not run",
+        load: () => import("./commands/drive/detach.ts"),
+      },
+      resize: {
+        summary: "Make a data drive larger, with its file system",
+        load: () => import("./commands/drive/resize.ts"),
+      },
+      delete: {
+        summary: "Delete a data drive that is not attached",
+        load: () => import("./commands/drive/delete.ts"),
+        aliases: ["rm"],
+      },
+    },
+  },
   storage: {
     summary: "Where the disks live",
     commands: {

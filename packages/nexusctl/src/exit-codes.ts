@@ -19,7 +19,7 @@ export const exitMeanings: Record<keyof typeof exitCodes, string> = {
   failure: "failed, for a reason that is none of these",
   usage: "the command line or a value in it is wrong",
   unreachable: "the daemon does not run, or cannot be reached",
-  notFound: "there is no such VM, image, workspace or process",
+  notFound: "there is no such VM, image, workspace, drive or process",
   conflict: "the state does not allow it: wrong state, name taken, in use",
   host: "the host cannot: memory, storage, VMM, guest kernel",
   guest: "the guest cannot be reached",

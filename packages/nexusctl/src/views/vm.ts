@@ -63,6 +63,7 @@ export function vmDetail(vm: Vm, now: number, paint: Paint, columns: number): st
       ["Memory", formatMiB(vm.memoryMiB)],
       ["Image", vm.imageName ?? "-"],
       ["Workspace", `${vm.workspaceName}  ${paint("dim", vm.workspaceId)}`],
+      ...vm.drives.map((drive, place) => [place === 0 ? "Drives" : "", driveLine(drive, paint)] as const),
       ["VMM", running === null ? vm.vmm : `${running.kind}, ${accelerator(running.accelerator)}, pid ${running.pid}`],
       ...wrapWords(printable(running?.reason ?? ""), columns - valueColumn).map(
         (line) => ["", line === "" ? null : paint("dim", line)] as const,
@@ -74,6 +75,12 @@ export function vmDetail(vm: Vm, now: number, paint: Paint, columns: number): st
     ],
     paint,
   );
+}
+
+/** `data on /work, read-only  vdb` */
+function driveLine({ name, mountPath, readOnly, device }: Vm["drives"][number], paint: Paint): string {
+  const how = [mountPath === null ? name : `${name} on ${printable(mountPath)}`, ...(readOnly ? ["read-only"] : [])];
+  return `${how.join(", ")}  ${paint("dim", device)}`;
 }
 
 export function accelerator(kind: "kvm" | "tcg"): string {

@@ -23,6 +23,7 @@ export const vm: Vm = {
   workspaceId: "ws_abcdefgh2345",
   workspaceName: "dev",
   imageName: "base",
+  drives: [],
   running: { kind: "qemu", accelerator: "tcg", reason: "no kernel boots on /dev/kvm", pid: 4711 },
   createdAt: now - 3 * 86_400_000,
   startedAt: now - 90_000,
@@ -135,6 +136,7 @@ test("status is one screen", () => {
       loopFile: null,
       imageCount: 1,
       workspaceCount: 3,
+      driveCount: 0,
       unknown: [],
     },
     database: "/s/nexus.db",
@@ -145,7 +147,7 @@ test("status is one screen", () => {
   assert.match(text, /^Daemon +running, version 0\.1\.0, pid 4711, up 60s$/m);
   assert.match(text, /^VMM +qemu 7\.2 with software emulation\n +no KVM$/m);
   assert.match(text, /^Kernel +none: VMs cannot start$/m);
-  assert.match(text, /^Storage +1 GiB of 2 GiB free, 1 image, 3 workspaces$/m);
+  assert.match(text, /^Storage +1 GiB of 2 GiB free, 1 image, 3 workspaces, 0 drives$/m);
   assert.match(text, /^notice: records were set aside\n$/m);
 });
 

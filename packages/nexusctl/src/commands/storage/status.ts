@@ -28,6 +28,7 @@ export function storageText(status: StorageStatus, paint: Paint): string {
       ["Free", formatBytes(status.freeBytes)],
       ["Images", String(status.imageCount)],
       ["Workspaces", String(status.workspaceCount)],
+      ["Drives", String(status.driveCount)],
     ],
     paint,
   );

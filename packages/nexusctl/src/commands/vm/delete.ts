@@ -31,6 +31,7 @@ export default defineCommand({
     },
     aliases: { ...outputAliases, ...yesAlias, f: "force" },
   },
+  about: "Its data drives are detached and stay.",
   examples: [
     ["vm delete dev", "asks first; its workspace goes with it"],
     ["vm delete dev --yes --force", "for scripts, whether it runs or not"],
