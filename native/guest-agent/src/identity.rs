@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::boot::FailedMount;
 use crate::http::Failure;
 use crate::sys;
 
@@ -14,7 +15,7 @@ const HOST_NAME_IN_MEMORY: &str = "/run/hostname";
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct AgentInfo {
+pub struct AgentInfo<'a> {
     protocol: u32,
     version: &'static str,
     boot_id: String,
@@ -28,9 +29,10 @@ pub struct AgentInfo {
     memory_available_bytes: u64,
     resident_bytes: u64,
     root_read_only: bool,
+    failed_mounts: &'a [FailedMount],
 }
 
-pub fn describe(userspace_start_ms: f64) -> AgentInfo {
+pub fn describe(userspace_start_ms: f64, failed_mounts: &[FailedMount]) -> AgentInfo<'_> {
     AgentInfo {
         protocol: 1,
         version: env!("CARGO_PKG_VERSION"),
@@ -45,6 +47,7 @@ pub fn describe(userspace_start_ms: f64) -> AgentInfo {
         memory_available_bytes: kib_of("/proc/meminfo", "MemAvailable:"),
         resident_bytes: kib_of("/proc/self/status", "VmRSS:"),
         root_read_only: sys::is_root_read_only(),
+        failed_mounts,
     }
 }
 

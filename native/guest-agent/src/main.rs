@@ -23,8 +23,9 @@ use transport::Transports;
 fn main() -> ExitCode {
     let first_instruction_ms = sys::since_boot_ms();
     let as_init = std::process::id() == 1;
+    let mut failed_mounts = Vec::new();
     let transports = if as_init {
-        boot::run();
+        failed_mounts = boot::run();
         Ok(Transports { port: None, find_port: true, unix: None, vsock: true })
     } else {
         transport::parse_arguments(std::env::args_os().skip(1))
@@ -41,7 +42,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(why) => boot::fatal(&format!("no event loop: {why}")),
     };
-    let agent = Rc::new(http::Agent::new(first_instruction_ms, sys::raise_file_limit()));
+    let agent = Rc::new(http::Agent::new(first_instruction_ms, failed_mounts, sys::raise_file_limit()));
     tokio::task::LocalSet::new().block_on(&runtime, async move {
         tokio::task::spawn_local(process::reap(agent.processes.clone()));
         if as_init {

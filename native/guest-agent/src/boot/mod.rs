@@ -2,6 +2,7 @@
 //! ends the VM; anything less is told and passed over.
 
 mod arguments;
+mod data_drives;
 mod mounts;
 pub mod unmount;
 
@@ -11,15 +12,17 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use arguments::Arguments;
+pub use data_drives::FailedMount;
 
 use crate::device_events::DeviceEvents;
 use crate::{guest_file, identity, sys};
 
-/// for the root device to appear
-const ROOT_PATIENCE: Duration = Duration::from_secs(10);
+/// for a device to appear
+const DEVICE_PATIENCE: Duration = Duration::from_secs(10);
 const MODULES: &str = "/modules";
 
-pub fn run() {
+/// What is wrong afterwards but leaves a system is in the answer.
+pub fn run() -> Vec<FailedMount> {
     if let Err(why) = mounts::mount_first() {
         fatal(&why);
     }
@@ -37,10 +40,12 @@ pub fn run() {
         fatal(&why);
     }
     mounts::mount_rest();
+    let failed_mounts = data_drives::mount_all(arguments.mounts);
     if let Err(why) = sys::loopback_up() {
         say(&format!("guest-agent: loopback: {why}"));
     }
-    name_host(&arguments);
+    name_host(arguments.hostname);
+    failed_mounts
 }
 
 /// Writes a line to the console.
@@ -76,26 +81,29 @@ fn load_modules() {
 }
 
 fn enter_root(arguments: &Arguments) -> Result<(), String> {
-    let root = Path::new(&arguments.root);
-    let begun = Instant::now();
-    let events = DeviceEvents::listen().map_err(|why| format!("devices cannot be waited for: {why}"))?;
-    while !root.exists() {
-        let patience = ROOT_PATIENCE.saturating_sub(begun.elapsed());
-        if patience.is_zero() {
-            return Err(format!(
-                "the root device {} has not appeared within {} s",
-                arguments.root,
-                ROOT_PATIENCE.as_secs()
-            ));
-        }
-        events.block(patience);
-    }
+    wait_for_device(&arguments.root).map_err(|why| format!("the root drive: {why}"))?;
     mounts::mount_root(arguments)
 }
 
-fn name_host(arguments: &Arguments) {
-    let (name, result) = match &arguments.hostname {
-        Some(name) => (name.clone(), identity::set_host_name(name)),
+fn wait_for_device(path: &str) -> Result<(), String> {
+    let begun = Instant::now();
+    let events = DeviceEvents::listen().map_err(|why| format!("devices cannot be waited for: {why}"))?;
+    while !Path::new(path).exists() {
+        let patience = DEVICE_PATIENCE.saturating_sub(begun.elapsed());
+        if patience.is_zero() {
+            return Err(format!("the device {path} has not appeared within {} s", DEVICE_PATIENCE.as_secs()));
+        }
+        events.block(patience);
+    }
+    Ok(())
+}
+
+fn name_host(told: Option<String>) {
+    let (name, result) = match told {
+        Some(name) => {
+            let result = identity::set_host_name(&name);
+            (name, result)
+        }
         None => {
             let name = guest_file::read("/etc/hostname").trim().to_string();
             let result = if name.is_empty() { Ok(()) } else { sys::set_host_name(&name) };

@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 
 pub use failure::Failure;
 
+use crate::boot::FailedMount;
 use crate::process::Processes;
 use crate::sys::FileLimit;
 
@@ -24,12 +25,14 @@ const BODY_BYTES: usize = 8 * 1024 * 1024;
 /// What every session shares.
 pub struct Agent {
     pub userspace_start_ms: f64,
+    /// data drives that could not be mounted at boot
+    pub failed_mounts: Vec<FailedMount>,
     pub processes: Rc<Processes>,
 }
 
 impl Agent {
-    pub fn new(userspace_start_ms: f64, file_limit: FileLimit) -> Self {
-        Agent { userspace_start_ms, processes: Rc::new(Processes::new(file_limit)) }
+    pub fn new(userspace_start_ms: f64, failed_mounts: Vec<FailedMount>, file_limit: FileLimit) -> Self {
+        Agent { userspace_start_ms, failed_mounts, processes: Rc::new(Processes::new(file_limit)) }
     }
 }
 

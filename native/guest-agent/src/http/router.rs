@@ -50,7 +50,7 @@ pub async fn route(
     }?;
     match (&head.method, path.as_slice()) {
         (&Method::GET, ["v1", "agent"]) => {
-            send_json(respond, StatusCode::OK, &identity::describe(agent.userspace_start_ms))
+            send_json(respond, StatusCode::OK, &identity::describe(agent.userspace_start_ms, &agent.failed_mounts))
         }
         (&Method::POST, ["v1", "identity"]) => {
             identity::apply(&read_json(&mut body).await?)?;

@@ -1,7 +1,8 @@
 //! The machine as a whole: clocks, name, mounts, modules, power.
 
+use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::ptr;
 
@@ -31,6 +32,45 @@ pub fn mount(source: &str, target: &str, kind: &str, flags: libc::c_ulong, data:
     // SAFETY: all four are NUL-terminated and outlive the call.
     check(unsafe { libc::mount(source.as_ptr(), target.as_ptr(), kind.as_ptr(), flags, data.as_ptr().cast()) })
         .map(drop)
+}
+
+/// Opens a directory below `root`, making what is missing of it; no link leads out of `root`.
+pub fn make_directory(root: &Path, path: &str) -> io::Result<OwnedFd> {
+    let root: OwnedFd = File::open(root)?.into();
+    let mut parent = root.try_clone()?;
+    let mut so_far = String::new();
+    for part in path.split('/').filter(|part| !part.is_empty()) {
+        so_far = format!("{so_far}/{part}");
+        let opened = match open_in(&root, &so_far) {
+            Err(why) if why.kind() == io::ErrorKind::NotFound => {
+                let name = text(part)?;
+                // SAFETY: an open descriptor and a NUL-terminated name.
+                check(unsafe { libc::mkdirat(parent.as_raw_fd(), name.as_ptr(), 0o755) })?;
+                open_in(&root, &so_far)
+            }
+            other => other,
+        };
+        parent = opened?;
+    }
+    Ok(parent)
+}
+
+/// Opens a directory as if `root` were the root, not by way of /proc's links either.
+fn open_in(root: &OwnedFd, path: &str) -> io::Result<OwnedFd> {
+    let path = text(path)?;
+    // SAFETY: all zeros is a valid request.
+    let mut how: libc::open_how = unsafe { std::mem::zeroed() };
+    how.flags = (libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC) as u64;
+    how.resolve = libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS;
+    // SAFETY: an open descriptor, a NUL-terminated path, and a request with its size.
+    let result = unsafe {
+        libc::syscall(libc::SYS_openat2, root.as_raw_fd(), path.as_ptr(), &raw const how, size_of::<libc::open_how>())
+    };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: a descriptor that is nobody else's.
+    Ok(unsafe { OwnedFd::from_raw_fd(result as RawFd) })
 }
 
 pub fn remount_read_only(target: &Path) -> io::Result<()> {
@@ -79,4 +119,34 @@ pub fn reboot() -> io::Error {
     // SAFETY: plain system call.
     unsafe { libc::reboot(libc::RB_AUTOBOOT) };
     io::Error::last_os_error()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn directories_are_made_below_the_root_whatever_links_say() {
+        let root = std::env::temp_dir().join(format!("guest-agent-root-{}", std::process::id()));
+        fs::create_dir_all(root.join("a")).unwrap();
+        symlink("/made", root.join("absolute")).unwrap();
+        symlink("../../../../..", root.join("a/up")).unwrap();
+        symlink("/proc/self/root", root.join("magic")).unwrap();
+        symlink("nowhere", root.join("dangling")).unwrap();
+        fs::create_dir(root.join("made")).unwrap();
+        fs::write(root.join("file"), "").unwrap();
+        make_directory(&root, "/b/c//d/").unwrap();
+        make_directory(&root, "/absolute/x").unwrap();
+        make_directory(&root, "/a/up/y").unwrap();
+        for made in ["b/c/d", "made/x", "y"] {
+            assert!(root.join(made).is_dir(), "{made}");
+        }
+        for refused in ["/magic/x", "/dangling/x", "/file/x"] {
+            assert!(make_directory(&root, refused).is_err(), "{refused}");
+        }
+        fs::remove_dir_all(root).unwrap();
+    }
 }
