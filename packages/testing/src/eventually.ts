@@ -2,7 +2,7 @@
 export async function eventually<T>(
   ask: () => T | Promise<T>,
   is: (answer: T) => boolean,
-  boundMs = 30_000,
+  boundMs = 120_000, // only a failure waits so long; a VM within a VM is slow
 ): Promise<T> {
   const deadline = performance.now() + boundMs;
   for (;;) {

@@ -1,4 +1,5 @@
-import type { Kernel, VmSpec } from "@workfort/core";
+import type { RateLimit } from "@workfort/contract";
+import { mountArguments, type Kernel, type VmSpec } from "@workfort/core";
 import { runPaths } from "../../paths.ts";
 import { probeArgument, probeMemoryMiB } from "../kvm-probe.ts";
 
@@ -31,7 +32,10 @@ export function settingsOf(spec: VmSpec): Setting[] {
       path: "/machine-config",
       body: { vcpu_count: spec.vcpuCount, mem_size_mib: spec.memoryMiB, smt: false, track_dirty_pages: false },
     },
-    { path: "/boot-source", body: bootSource(spec.kernel, [`workfort.hostname=${spec.name}`]) },
+    {
+      path: "/boot-source",
+      body: bootSource(spec.kernel, [`workfort.hostname=${spec.name}`, ...mountArguments(spec.mounts)]),
+    },
     ...spec.drives.map((drive, index) => ({
       path: `/drives/drive${index}`,
       body: {
@@ -42,6 +46,7 @@ export function settingsOf(spec: VmSpec): Setting[] {
         is_read_only: drive.readOnly,
         // its default tells the guest of no flush, and fsync would be a lie
         cache_type: "Writeback",
+        ...(drive.rateLimit === null ? {} : { rate_limiter: rateLimiter(drive.rateLimit) }),
       },
     })),
     { path: "/vsock", body: { guest_cid: spec.cid, uds_path: runPaths(spec.directory).vsock } },
@@ -65,5 +70,14 @@ function bootSource(kernel: Kernel, more: readonly string[]): Record<string, unk
     kernel_image_path: kernel.vmlinux,
     initrd_path: kernel.initramfs,
     boot_args: [...bootArguments, ...more].join(" "),
+  };
+}
+
+/** Token buckets that are refilled over a second. */
+function rateLimiter({ bytesPerSecond, operationsPerSecond }: RateLimit): Record<string, unknown> {
+  const bucket = (size: number) => ({ size, refill_time: 1000 });
+  return {
+    ...(bytesPerSecond === null ? {} : { bandwidth: bucket(bytesPerSecond) }),
+    ...(operationsPerSecond === null ? {} : { ops: bucket(operationsPerSecond) }),
   };
 }
