@@ -168,6 +168,7 @@ test("of what Firecracker logs, the last line that says something is kept, witho
   const log = [
     "2026-08-21T10:00:00.123456789 [vm1:main] RunWithApiError error: something is wrong",
     "Error: RunWithApi(Something)",
+    "2026-08-21T10:00:00.123456789 [vm1:fc_vcpu 0] vcpu: IO read @ 0x71:0x1 failed: bus_error: MissingAddressRange",
     "2026-08-21T10:00:00.123456789 [vm1:main] Firecracker exiting with error. exit_code=1",
     "",
   ].join("\n");

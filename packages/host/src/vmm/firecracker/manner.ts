@@ -14,6 +14,8 @@ const meanings: Record<number, string> = {
   157: "SIGILL",
 };
 
+/** what says nothing of an end: its own farewell, and a guest's looking for devices that are not there */
+const noise = /^(Firecracker exiting|Vmm is stopping|Error: |vcpu: (IO|MMIO) (read|write) )/;
 /** a line of its log: time and thread, then what matters */
 const logLine = /^\d{4}-\d\d-\d\dT\S+ \[[^\]]*\] /;
 
@@ -24,6 +26,6 @@ export const manner: Manner = {
     errorOutput
       .split("\n")
       .map((line) => line.replace(logLine, "").trim())
-      .filter((line) => line !== "" && !/^(Firecracker exiting|Vmm is stopping|Error: )/.test(line))
+      .filter((line) => line !== "" && !noise.test(line))
       .at(-1) ?? "",
 };
