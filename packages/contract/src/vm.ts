@@ -25,6 +25,12 @@ export type VmmChoice = z.infer<typeof VmmChoice>;
 export const Accelerator = z.enum(["kvm", "tcg"]).describe("`tcg` is software emulation");
 export type Accelerator = z.infer<typeof Accelerator>;
 
+export const restartPolicies = ["never", "on-failure", "always"] as const;
+export const RestartPolicy = oneOf(restartPolicies).describe(
+  "`on-failure` starts it again when it crashed, `always` also when its guest shut itself down",
+);
+export type RestartPolicy = z.infer<typeof RestartPolicy>;
+
 export const VcpuCount = wholeNumber(1, 32).describe("virtual CPUs, 1 to 32");
 export const MemoryMiB = wholeNumber(64, 1_048_576, "MiB").describe("guest memory in MiB, 64 to 1048576");
 
@@ -47,6 +53,8 @@ export const Vm = z.object({
   vcpuCount: VcpuCount,
   memoryMiB: MemoryMiB,
   vmm: VmmChoice,
+  restart: RestartPolicy,
+  restartAt: z.int().nullable().describe("Unix ms at which it will be started again; null where it will not"),
   workspaceId: WorkspaceId,
   workspaceName: Name,
   imageName: Name.nullable().describe("the master image its workspace came from; null once that was deleted"),
@@ -65,6 +73,7 @@ export const CreateVm = exactly({
   vcpuCount: VcpuCount.optional().describe("default from the configuration (1)"),
   memoryMiB: MemoryMiB.optional().describe("default from the configuration (512)"),
   vmm: VmmChoice.default("auto"),
+  restart: RestartPolicy.default("never"),
 }).refine((body) => (body.image === undefined) !== (body.workspace === undefined), {
   path: ["image"],
   message: "give either `image` or `workspace`",

@@ -9,6 +9,7 @@ export * from "./journal.ts";
 export * from "./ports.ts";
 export * from "./records.ts";
 export * from "./reservations.ts";
+export * from "./restarts.ts";
 export * from "./state-machine.ts";
 export * from "./supervisor.ts";
 export * from "./vm-disks.ts";

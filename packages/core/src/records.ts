@@ -1,4 +1,13 @@
-import type { Accelerator, BootPhase, RateLimit, RunningVmm, VmmChoice, VmmKind, VmState } from "@workfort/contract";
+import type {
+  Accelerator,
+  BootPhase,
+  RateLimit,
+  RestartPolicy,
+  RunningVmm,
+  VmmChoice,
+  VmmKind,
+  VmState,
+} from "@workfort/contract";
 
 /** what the store keeps; times are Unix ms */
 
@@ -11,6 +20,7 @@ export interface VmRecord {
   vcpuCount: number;
   memoryMiB: number;
   vmm: VmmChoice;
+  restart: RestartPolicy;
   workspaceId: string;
   createdAt: number;
   startedAt: number | null;

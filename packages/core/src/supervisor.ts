@@ -39,6 +39,8 @@ import { disksOf } from "./vm-disks.ts";
  */
 export interface StartOptions {
   onProgress: (progress: Progress) => void;
+  /** for the history */
+  reason: string;
 }
 
 /** bounds of the stop ladder after the guest's own grace, ms */
@@ -61,6 +63,7 @@ export class Supervisor {
   readonly #live = new Map<string, LiveVm>();
   /** runs that have ended, while what they left is being cleared away */
   readonly #clearing = new Map<string, Promise<void>>();
+  readonly #onEnd: (vm: VmRecord, end: { crashed: boolean; ranMs: number }) => void;
   #detached = false;
 
   constructor(needs: {
@@ -74,7 +77,10 @@ export class Supervisor {
     log: Logger;
     memoryLimitMiB: number;
     runDirectory: (vmId: string) => string;
+    /** told of every end of a run that nobody has asked for, once it is recorded */
+    onEnd: (vm: VmRecord, end: { crashed: boolean; ranMs: number }) => void;
   }) {
+    this.#onEnd = needs.onEnd;
     this.#store = needs.store;
     this.#storage = needs.storage;
     this.#vmms = needs.vmms;
@@ -128,7 +134,7 @@ export class Supervisor {
     ]);
     const overheadMiB = await driver.overheadMiB(this.#find(vmId));
     await this.cleared(vmId);
-    const live = this.#begin(vmId, driver, kernel.version, overheadMiB);
+    const live = this.#begin(vmId, driver, { kernel: kernel.version, overheadMiB, reason: options.reason });
     options.onProgress({ step: `booting with ${status.kind} (${status.accelerator ?? "?"})` });
     try {
       await this.#boot(live, driver, kernel);
@@ -252,7 +258,11 @@ export class Supervisor {
   }
 
   /** Accepts a start: nothing can come between the checks and the record of it. */
-  #begin(vmId: string, driver: VmmDriver, kernel: string, overheadMiB: number): LiveVm {
+  #begin(
+    vmId: string,
+    driver: VmmDriver,
+    { kernel, overheadMiB, reason }: { kernel: string; overheadMiB: number; reason: string },
+  ): LiveVm {
     const vm = this.#find(vmId);
     requireDecision(vm, "start");
     const refusal = refuseMemory({
@@ -283,7 +293,7 @@ export class Supervisor {
     const live = new LiveVm(vm, boot.number, vm.memoryMiB + overheadMiB);
     this.#store.transaction(
       () => {
-        this.#change(vmId, "starting", "start requested", { startedAt: boot.startedAt, endedAt: null });
+        this.#change(vmId, "starting", reason, { startedAt: boot.startedAt, endedAt: null });
         this.#store.insertBoot(boot);
         live.intent = this.#store.insertIntent("vm.start", { vmId });
       },
@@ -460,6 +470,7 @@ export class Supervisor {
     this.#log.error({ vm: live.vm.name, err: error }, "the keeper of a VM is gone");
     await live.run?.release().catch(() => {});
     this.#settle(live, "crashed", "its keeper is gone, and the VMM with it", null);
+    this.#tellEnd(live);
   }
 
   async #noteEnd(live: LiveVm, end: VmmEnd): Promise<void> {
@@ -471,6 +482,7 @@ export class Supervisor {
     this.#clearing.set(live.vm.id, clearing);
     await clearing;
     live.noteReleased();
+    this.#tellEnd(live);
   }
 
   /** Keeps the console and forgets the run; what cannot be done now is done when the daemon starts again. */
@@ -501,6 +513,15 @@ export class Supervisor {
     live.noteEnded(end === null);
   }
 
+  /** A run has ended by itself; a start that failed is its caller's, and one that was asked to end is nobody's. */
+  #tellEnd(live: LiveVm): void {
+    if (live.endReason !== null) return;
+    const vm = this.#store.findVm(live.vm.id);
+    if (vm === null) return;
+    const ranMs = (vm.endedAt ?? 0) - (vm.startedAt ?? 0);
+    this.#onEnd(vm, { crashed: vm.state === "crashed", ranMs });
+  }
+
   #dropIntent(live: LiveVm): void {
     if (live.intent !== null) this.#store.deleteIntent(live.intent);
     live.intent = null;
@@ -526,6 +547,7 @@ export class Supervisor {
     if (live.run === null) {
       const { state, reason } = explainAbsence(vm, boot, this.#host.bootId);
       this.#settle(live, state, reason, null);
+      if (vm.state !== "stopping") this.#tellEnd(live);
       return;
     }
     if (vm.state === "starting") {

@@ -2,6 +2,7 @@ import {
   WorkfortError,
   type Boot,
   type CreateVm,
+  type Progress,
   type StartVm,
   type Vm,
   type VmHistory,
@@ -15,6 +16,7 @@ import type { Journal } from "./journal.ts";
 import type { ConsoleArchive, StorageDriver, Store } from "./ports.ts";
 import type { BootRecord, VmRecord, WorkspaceRecord } from "./records.ts";
 import type { Reservations } from "./reservations.ts";
+import type { Restarts } from "./restarts.ts";
 import type { StartOptions, Supervisor } from "./supervisor.ts";
 import { requireDecision } from "./supervisor.ts";
 import type { Workspaces } from "./workspaces.ts";
@@ -33,6 +35,7 @@ export class Vms {
   readonly #drives: Drives;
   readonly #supervisor: Supervisor;
   readonly #reservations: Reservations;
+  readonly #restarts: Restarts;
   readonly #defaults: VmDefaults;
   readonly #create: (data: VmDisk) => Promise<void>;
   readonly #remove: (data: VmDisk) => Promise<void>;
@@ -48,6 +51,7 @@ export class Vms {
     supervisor: Supervisor;
     consoles: ConsoleArchive;
     reservations: Reservations;
+    restarts: Restarts;
     journal: Journal;
     defaults: VmDefaults;
   }) {
@@ -58,6 +62,7 @@ export class Vms {
     this.#drives = needs.drives;
     this.#supervisor = needs.supervisor;
     this.#reservations = needs.reservations;
+    this.#restarts = needs.restarts;
     this.#defaults = needs.defaults;
     this.#create = needs.journal.build<VmDisk>({
       kind: "vm.create",
@@ -133,17 +138,27 @@ export class Vms {
     await this.#supervisor.cleared(this.find(reference).id);
     const vm = this.find(reference);
     requireDecision(vm, "delete");
+    this.#restarts.cancel(vm.id);
     await this.#remove({ vm, workspace: options.keepWorkspace ? null : this.#store.findWorkspace(vm.workspaceId) });
   }
 
-  async start(reference: string, request: StartVm, options: StartOptions): Promise<Vm> {
+  async start(reference: string, request: StartVm, options: { onProgress: (progress: Progress) => void }): Promise<Vm> {
     const vm = this.find(reference);
-    await this.#drives.whileStarting(vm, () => this.#supervisor.start(vm.id, request, options));
+    this.#restarts.cancel(vm.id);
+    await this.#start(vm, request, { ...options, reason: "start requested" });
     return this.get(vm.id);
+  }
+
+  /** A start that its restart policy asks for; resolves when the VMM runs. */
+  async startAgain(vmId: string): Promise<void> {
+    const request = { waitForAgent: false, timeoutMs: 0 };
+    const reason = "started again by its restart policy";
+    await this.#start(this.find(vmId), request, { onProgress: () => {}, reason });
   }
 
   async stop(reference: string, graceMs: number): Promise<Vm> {
     const vm = this.find(reference);
+    if (this.#restarts.cancel(vm.id)) return this.get(vm.id); // it stands still already, and stays so now
     await this.#supervisor.stop(vm.id, graceMs);
     return this.get(vm.id);
   }
@@ -162,6 +177,7 @@ export class Vms {
 
   async kill(reference: string): Promise<Vm> {
     const vm = this.find(reference);
+    if (this.#restarts.cancel(vm.id)) return this.get(vm.id);
     await this.#supervisor.kill(vm.id);
     return this.get(vm.id);
   }
@@ -182,8 +198,13 @@ export class Vms {
       workspaceName: workspace?.name ?? vm.name,
       imageName: image?.name ?? null,
       drives: this.#drives.ofVm(vm.id),
+      restartAt: this.#restarts.dueAt(vm.id),
       ...this.#supervisor.liveFacts(vm),
     };
+  }
+
+  async #start(vm: VmRecord, request: StartVm, options: StartOptions): Promise<void> {
+    await this.#drives.whileStarting(vm, () => this.#supervisor.start(vm.id, request, options));
   }
 
   #newWorkspace(request: CreateVm): { workspace: WorkspaceRecord; isNew: boolean; keys: string[] } {
@@ -233,6 +254,7 @@ export class Vms {
       vcpuCount: request.vcpuCount ?? this.#defaults.vcpuCount,
       memoryMiB: request.memoryMiB ?? this.#defaults.memoryMiB,
       vmm: request.vmm,
+      restart: request.restart,
       workspaceId,
       createdAt: Date.now(),
       startedAt: null,

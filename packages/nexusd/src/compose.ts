@@ -7,6 +7,7 @@ import {
   Images,
   Journal,
   Reservations,
+  Restarts,
   Supervisor,
   Vms,
   Workspaces,
@@ -40,6 +41,7 @@ export interface Parts {
   workspaces: Workspaces;
   drives: Drives;
   supervisor: Supervisor;
+  restarts: Restarts;
   vms: Vms;
   memoryLimitMiB: number;
   host: Host;
@@ -83,8 +85,10 @@ export function compose(config: Config, locations: Locations, log: Logger): Part
     log,
     memoryLimitMiB,
     runDirectory: paths.run,
+    onEnd: (vm, end) => restarts.noteEnd(vm, end),
   });
-  const vms = new Vms({
+  const restarts: Restarts = new Restarts({ store, log, start: (vmId) => vms.startAgain(vmId) });
+  const vms: Vms = new Vms({
     store,
     storage,
     images,
@@ -93,6 +97,7 @@ export function compose(config: Config, locations: Locations, log: Logger): Part
     supervisor,
     consoles,
     reservations,
+    restarts,
     journal,
     defaults: config.vm,
   });
@@ -108,6 +113,7 @@ export function compose(config: Config, locations: Locations, log: Logger): Part
     workspaces,
     drives,
     supervisor,
+    restarts,
     vms,
     memoryLimitMiB,
     host,

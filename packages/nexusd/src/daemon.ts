@@ -65,6 +65,7 @@ export class Daemon {
     try {
       await parts.journal.recover();
       await parts.supervisor.recover();
+      parts.restarts.recover();
       await daemon.#sweepRuns();
       await daemon.#http.listen(config.api.listen ?? null);
     } catch (error) {
@@ -93,6 +94,7 @@ export class Daemon {
 
   /** Without this the lines to VMs would keep the process alive. */
   #letGo(): void {
+    this.#parts.restarts.close();
     this.#parts.supervisor.detach();
     this.#parts.store.close();
   }

@@ -20,6 +20,7 @@ export const vmColumns: Columns<VmRecord> = {
   vcpuCount: { name: "vcpu_count" },
   memoryMiB: { name: "memory_mib" },
   vmm: { name: "vmm" },
+  restart: { name: "restart" },
   workspaceId: { name: "workspace_id" },
   createdAt: { name: "created_at" },
   startedAt: { name: "started_at" },

@@ -28,6 +28,7 @@ CREATE TABLE vms (
   vcpu_count INTEGER NOT NULL,
   memory_mib INTEGER NOT NULL,
   vmm TEXT NOT NULL,
+  restart TEXT NOT NULL,
   workspace_id TEXT NOT NULL UNIQUE REFERENCES workspaces (id) ON DELETE RESTRICT,
   created_at INTEGER NOT NULL,
   started_at INTEGER,

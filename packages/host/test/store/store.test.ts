@@ -26,6 +26,7 @@ function addVm(store: SqliteStore, name: string, cid = store.highestCid() + 1): 
     vcpuCount: 1,
     memoryMiB: 64,
     vmm: "auto",
+    restart: "never",
     workspaceId: `ws_${name}`,
     createdAt: 1,
     startedAt: null,

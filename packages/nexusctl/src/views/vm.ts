@@ -1,7 +1,7 @@
 import type { Vm } from "@workfort/contract";
 import { printable, type Paint, type Style } from "../format/colour.ts";
 import { renderPairs, renderTable, type Cell, type Column } from "../format/table.ts";
-import { formatAge, formatMiB, formatTime } from "../format/units.ts";
+import { formatAge, formatDuration, formatMiB, formatTime } from "../format/units.ts";
 import { wrapWords } from "../format/wrap.ts";
 
 const stateStyles: Record<Vm["state"], Style | undefined> = {
@@ -64,6 +64,10 @@ export function vmDetail(vm: Vm, now: number, paint: Paint, columns: number): st
       ["Image", vm.imageName ?? "-"],
       ["Workspace", `${vm.workspaceName}  ${paint("dim", vm.workspaceId)}`],
       ...vm.drives.map((drive, place) => [place === 0 ? "Drives" : "", driveLine(drive, paint)] as const),
+      [
+        "Restart",
+        vm.restartAt === null ? vm.restart : `${vm.restart}, in ${formatDuration(Math.max(0, vm.restartAt - now))}`,
+      ],
       ["VMM", running === null ? vm.vmm : `${running.kind}, ${accelerator(running.accelerator)}, pid ${running.pid}`],
       ...wrapWords(printable(running?.reason ?? ""), columns - valueColumn).map(
         (line) => ["", line === "" ? null : paint("dim", line)] as const,

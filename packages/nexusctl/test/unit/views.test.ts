@@ -20,6 +20,8 @@ export const vm: Vm = {
   vcpuCount: 2,
   memoryMiB: 2048,
   vmm: "auto",
+  restart: "never",
+  restartAt: null,
   workspaceId: "ws_abcdefgh2345",
   workspaceName: "dev",
   imageName: "base",

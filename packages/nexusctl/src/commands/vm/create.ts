@@ -1,4 +1,4 @@
-import type { VmmChoice } from "@workfort/contract";
+import type { RestartPolicy, VmmChoice } from "@workfort/contract";
 import type { Cli } from "../../cli.ts";
 import { defineCommand, outputAliases, outputFlags, type OutputFlags } from "../../command.ts";
 import { doing, UsageError } from "../../failures.ts";
@@ -14,10 +14,13 @@ interface Flags extends OutputFlags {
   readonly vcpus?: number;
   readonly memory?: number;
   readonly vmm: VmmChoice;
+  readonly restart: RestartPolicy;
   readonly start?: boolean;
 }
 
-const vmmChoices = ["auto", "qemu"] as const satisfies readonly VmmChoice[];
+const vmmChoices = ["auto", "firecracker", "qemu"] as const satisfies readonly VmmChoice[];
+
+const restartPolicies = ["never", "on-failure", "always"] as const satisfies readonly RestartPolicy[];
 
 export default defineCommand({
   parameters: {
@@ -51,6 +54,12 @@ export default defineCommand({
         placeholder: "SIZE",
         brief: "MiB, or a size such as 512M or 2G (default 512M, see nexus.yaml)",
       },
+      restart: {
+        kind: "enum",
+        values: restartPolicies,
+        default: "never",
+        brief: "start it again when it crashed, or always when it ended by itself",
+      },
       vmm: {
         kind: "enum",
         values: vmmChoices,
@@ -80,6 +89,7 @@ export default defineCommand({
       ...(flags.vcpus === undefined ? {} : { vcpuCount: flags.vcpus }),
       ...(flags.memory === undefined ? {} : { memoryMiB: flags.memory }),
       vmm: flags.vmm,
+      restart: flags.restart,
     };
     const created = await doing(`create VM "${name}"`, () => cli.client.call("vm.create", { body }));
     const { vm, startedMs } = flags.start
