@@ -25,6 +25,7 @@ const names = async (daemon: TestDaemon): Promise<string[]> => [
   ...(await daemon.client.call("vm.list")).vms.map((vm) => `vm ${vm.name}`),
   ...(await daemon.client.call("image.list")).images.map((image) => `image ${image.name}`),
   ...(await daemon.client.call("workspace.list")).workspaces.map((workspace) => `workspace ${workspace.name}`),
+  ...(await daemon.client.call("drive.list")).drives.map(({ name, sizeBytes }) => `drive ${name}, ${sizeBytes} bytes`),
 ];
 const has =
   (what: string) =>
@@ -47,6 +48,16 @@ const deleteWorkspace = (daemon: TestDaemon): Promise<unknown> =>
 const importOther = (daemon: TestDaemon): Promise<unknown> => importTiny(daemon, "other");
 const deleteOther = (daemon: TestDaemon): Promise<unknown> =>
   daemon.client.call("image.delete", { params: { image: "other" } });
+
+const [smallBytes, largeBytes] = [32 * 1024 ** 2, 64 * 1024 ** 2];
+const createDrive = (daemon: TestDaemon, name = "data"): Promise<unknown> =>
+  daemon.client.call("drive.create", { body: { name, sizeBytes: smallBytes } });
+const snapshotDrive = (daemon: TestDaemon): Promise<unknown> =>
+  daemon.client.call("drive.create", { body: { name: "copy", snapshotOf: "data" } });
+const resizeDrive = (daemon: TestDaemon): Promise<unknown> =>
+  daemon.client.call("drive.resize", { params: { drive: "data" }, body: { sizeBytes: largeBytes } });
+const deleteDrive = (daemon: TestDaemon, name = "data"): Promise<unknown> =>
+  daemon.client.call("drive.delete", { params: { drive: name } });
 
 const changes: Change[] = [
   { name: "vm.create", prepare: nothing, change: createVm, isDone: has("vm dev"), revert: deleteVm },
@@ -78,6 +89,37 @@ const changes: Change[] = [
     change: deleteOther,
     isDone: lacks("image other"),
     revert: importOther,
+  },
+  {
+    name: "drive.create",
+    prepare: nothing,
+    change: (daemon) => createDrive(daemon),
+    isDone: has(`drive data, ${smallBytes} bytes`),
+    revert: (daemon) => deleteDrive(daemon),
+  },
+  {
+    name: "drive.create as a snapshot",
+    prepare: async (daemon) => void (await createDrive(daemon)),
+    change: snapshotDrive,
+    isDone: has(`drive copy, ${smallBytes} bytes`),
+    revert: (daemon) => deleteDrive(daemon, "copy"),
+  },
+  {
+    name: "drive.resize",
+    prepare: async (daemon) => void (await createDrive(daemon)),
+    change: resizeDrive,
+    isDone: has(`drive data, ${largeBytes} bytes`),
+    revert: async (daemon) => {
+      await deleteDrive(daemon);
+      await createDrive(daemon);
+    },
+  },
+  {
+    name: "drive.delete",
+    prepare: async (daemon) => void (await createDrive(daemon)),
+    change: (daemon) => deleteDrive(daemon),
+    isDone: lacks(`drive data, ${smallBytes} bytes`),
+    revert: (daemon) => createDrive(daemon),
   },
 ];
 

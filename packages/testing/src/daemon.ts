@@ -146,7 +146,7 @@ export class TestDaemon {
 
   /** Images are read-only, even for root. */
   async #removeStore(): Promise<void> {
-    for (const kind of ["images", "workspaces"]) {
+    for (const kind of ["images", "workspaces", "drives"]) {
       const parent = join(this.locations.dataDirectory, kind);
       for (const name of await fs.readdir(parent).catch(() => [])) await deleteSubvolume(join(parent, name));
     }

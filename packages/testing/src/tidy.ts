@@ -27,6 +27,7 @@ async function assertTidyNow(daemon: TestDaemon): Promise<void> {
   database.close();
   const { images } = await daemon.client.call("image.list");
   const { workspaces } = await daemon.client.call("workspace.list");
+  const { drives } = await daemon.client.call("drive.list");
   const { vms } = await daemon.client.call("vm.list");
   const bare = (id: string): string => id.slice(id.indexOf("_") + 1);
   const live = vms.filter((vm) => vm.running !== null).map((vm) => bare(vm.id));
@@ -39,6 +40,7 @@ async function assertTidyNow(daemon: TestDaemon): Promise<void> {
       intents,
       images: await onDisk(join(dataDirectory, "images")),
       workspaces: await onDisk(join(dataDirectory, "workspaces")),
+      drives: await onDisk(join(dataDirectory, "drives")),
       runs: await onDisk(join(runtimeDirectory, "vms")),
       temporary: (await fs.readdir(dataDirectory, { recursive: true })).filter((name) => name.includes(".tmp")),
       usersOfWorkspaces: workspaces.filter(
@@ -49,6 +51,7 @@ async function assertTidyNow(daemon: TestDaemon): Promise<void> {
       intents: [],
       images: images.map((image) => bare(image.id)).toSorted(),
       workspaces: workspaces.map((workspace) => bare(workspace.id)).toSorted(),
+      drives: drives.map((drive) => bare(drive.id)).toSorted(),
       runs: live.toSorted(),
       temporary: [],
       usersOfWorkspaces: [],

@@ -26,7 +26,7 @@ export async function withDriver(
   try {
     await use(driver, paths, locations.dataDirectory);
   } finally {
-    for (const kind of ["images", "workspaces"] as const)
+    for (const kind of ["images", "workspaces", "drives"] as const)
       for (const id of await driver.list(kind)) await driver.delete(kind, id);
     await fs.rm(directory, { recursive: true, force: true });
   }
