@@ -49,7 +49,7 @@ const refused: [heading: string, key: string, values: string[], allowed: string]
   ["api", "listen", refusedListen, "must be off, or address:port such as 127.0.0.1:9600"],
   ["storage", "directory", refusedPath, "must be an absolute path"],
   ["vm", "memoryMiB", refusedMemory, "must be a whole number of MiB from 64 to 1048576"],
-  ["vmm", "default", ["kvm", "1", "QEMU"], "must be auto or qemu"],
+  ["vmm", "default", ["kvm", "1", "QEMU"], "must be auto, firecracker or qemu"],
   ["memory", "limitMiB", ["-1", "67108865", "all", "0.5"], "must be a whole number of MiB from 0 to 67108864"],
   ["log", "level", ["verbose", "3", "INFO"], "must be debug, info, warn or error"],
 ];

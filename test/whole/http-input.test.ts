@@ -18,12 +18,17 @@ const least = {
   "process.signal": { signal: "TERM" },
   "image.import": { name: "other", source: "/nonexistent" },
   "workspace.create": { name: "other", image: "none" },
+  "drive.create": { name: "other" },
+  "drive.attach": { vm: "dev" },
+  "drive.resize": { sizeBytes: 1024 ** 3 },
 } as const satisfies Partial<Record<OperationName, object>>;
 type WithBody = keyof typeof least;
 
 const notNames = [1, null, "", "UPPER", "under_score", "-a", "a-", "a".repeat(64), "a\n", "ä"];
 const notReferences = [1, null, [], "vm_short", "VM", ""];
 const notNumbers = ["1", null, 1.5, true, {}, 1e300, -1e300];
+const notHostPaths = [1, "", "relative", "/a\0b", `/${"a".repeat(4096)}`];
+const notDriveSizes = [...notNumbers, 32 * 1024 ** 2 - 1, 16 * 1024 ** 4 + 1];
 const command = {
   argv: ["true", [], [1], ["a\0b"], Array.from({ length: 4097 }, () => "")],
   env: [[], "A=1", { A: 1 }, { "": "a" }, { "A=B": "a" }, { A: "a\0b" }, { "A\0": "a" }],
@@ -40,7 +45,8 @@ const refused: Record<WithBody, Record<string, readonly unknown[]>> = {
     workspace: notReferences,
     vcpuCount: [...notNumbers, 0, 33],
     memoryMiB: [...notNumbers, 63, 1_048_577],
-    vmm: [1, null, "QEMU", "firecracker"],
+    vmm: [1, null, "QEMU", "docker"],
+    restart: [1, null, "sometimes", true],
   },
   "vm.start": { waitForAgent: ["true", 1, null], timeoutMs: [...notNumbers, 999, 600_001] },
   "vm.stop": { graceMs: [...notNumbers, -1, 600_001] },
@@ -54,10 +60,23 @@ const refused: Record<WithBody, Record<string, readonly unknown[]>> = {
   "process.signal": { signal: [0, 65, 1.5, "term", "", null, [9]] },
   "image.import": {
     name: notNames,
-    source: [1, "", "relative", "/a\0b", `/${"a".repeat(4096)}`],
+    source: notHostPaths,
     sizeBytes: [...notNumbers, 16 * 1024 ** 2 - 1, 16 * 1024 ** 4 + 1],
   },
   "workspace.create": { name: notNames, image: notReferences },
+  "drive.create": {
+    name: notNames,
+    sizeBytes: notDriveSizes,
+    from: notHostPaths,
+    snapshotOf: notReferences,
+  },
+  "drive.attach": {
+    vm: notReferences,
+    mountPath: [1, null, "", "relative", "/", "/..", "/a/./b", "/proc/x", "/a\0b", `/${"a".repeat(200)}`],
+    readOnly: ["true", 1, null],
+    rateLimit: [1, null, [], { bytesPerSecond: 65_535 }, { operationsPerSecond: "10" }, { nonsense: 1 }],
+  },
+  "drive.resize": { sizeBytes: notDriveSizes },
 };
 
 const row = (name: OperationName): Operation => operations[name];
