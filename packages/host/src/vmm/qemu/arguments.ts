@@ -14,14 +14,14 @@ export const translationCacheMiB = 128;
  * on a busy host two boots of three hung in the calibration of the local timer until `tsc_early_khz` named the
  * frequency of the host's counter (codex/decisions/0003-told-not-calibrated.md).
  */
-export function kernelArguments(accelerator: Accelerator, counterKhz: number | null, more: readonly string[]): string {
+function kernelArguments(accelerator: Accelerator, counterKhz: number | null, more: readonly string[]): string {
   const clock = counterKhz === null ? [] : [`tsc_early_khz=${counterKhz}`];
   const timers = accelerator === "tcg" ? ["tsc=reliable", "no_timer_check", "lpj=1000000", ...clock] : [];
   return ["console=ttyS0", "quiet", "panic=-1", "reboot=t", ...timers, ...more].join(" ");
 }
 
 /** The machine every VM and every probe gets. */
-export function machineArguments(accelerator: Accelerator, memoryMiB: number, vcpuCount: number): string[] {
+function machineArguments(accelerator: Accelerator, memoryMiB: number, vcpuCount: number): string[] {
   const options = accelerator === "tcg" ? `tcg,tb-size=${translationCacheMiB}` : "kvm";
   return [
     "-machine",
