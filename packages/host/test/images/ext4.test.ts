@@ -163,3 +163,30 @@ test("an aborted build leaves nothing", () =>
     await assert.rejects(building);
     assert.deepEqual(await fs.readdir(directory), ["tree"]);
   }));
+
+test("a drive is made empty or of a directory, grows with what it holds, and is not grown where it is damaged", () =>
+  inDirectory(async (directory) => {
+    const builder = new Ext4Builder();
+    const tree = join(directory, "tree");
+    await fs.mkdir(tree);
+    await fs.writeFile(join(tree, "file"), "kept");
+    await fs.chown(tree, 1000, 70_000);
+    await fs.chmod(tree, 0o2750);
+    await fs.symlink("tree", join(directory, "link"));
+    const mebibyte = 1024 ** 2;
+    const empty = await builder.buildDrive(null, join(directory, "empty"), { sizeBytes: 32 * mebibyte });
+    assert.equal(empty.sizeBytes, 32 * mebibyte);
+    const image = join(directory, "image");
+    await builder.buildDrive(join(directory, "link"), image, { sizeBytes: 32 * mebibyte });
+    assert.match((await runTool(["debugfs", "-R", "ls -p /", image])).stdout, /^\/2\/042750\/1000\/70000\/\.\//m);
+
+    await builder.grow(image, 256 * mebibyte);
+    assert.equal((await inspectExt4(image)).sizeBytes, 256 * mebibyte);
+    await runTool(["e2fsck", "-f", "-n", image]);
+    assert.equal((await runTool(["debugfs", "-R", "cat /file", image])).stdout, "kept");
+    await fs.writeFile(image, Buffer.alloc(mebibyte), { flag: "r+" });
+    await assert.rejects(builder.grow(image, 512 * mebibyte), { code: "invalid_image", message: /e2fsck failed/ });
+    await builder.replayJournal(image); // it has none any more
+    const tooSmall = builder.buildDrive(tree, join(directory, "small"), { sizeBytes: mebibyte });
+    await assert.rejects(tooSmall, { code: "invalid_image", message: /1 MiB are too few/ });
+  }));

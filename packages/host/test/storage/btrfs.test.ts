@@ -2,9 +2,11 @@ import assert from "node:assert/strict";
 import { promises as fs } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { proveLife, withDriver } from "./btrfs.ts";
+import { proveDrives, proveLife, withDriver } from "./btrfs.ts";
 
 test("images and workspaces", proveLife);
+
+test("drives", proveDrives);
 
 test("an image whose making fails can be deleted whole", () =>
   withDriver(async (driver) => {

@@ -85,3 +85,35 @@ export async function proveLife(): Promise<void> {
     assert.deepEqual([await driver.list("images"), await driver.list("workspaces")], [[], []]);
   });
 }
+
+/** The life of drives; asserts what holds whoever runs it. */
+export async function proveDrives(): Promise<void> {
+  await withDriver(async (driver, paths) => {
+    const [id, copyId] = ["drv_aaaaaaaaaaaa", "drv_bbbbbbbbbbbb"];
+    await driver.createDrive(id, (path) => fs.writeFile(path, Buffer.alloc(8 * mebibyte, 7)));
+    assert.deepEqual([await driver.exists("drives", id), await driver.list("drives")], [true, [id]]);
+    await driver.snapshotDrive(id, copyId);
+    const { sharedBytes, exclusiveBytes } = await driver.usage("drives", copyId);
+    assert.deepEqual([sharedBytes, exclusiveBytes], [8 * mebibyte, 0]);
+
+    await driver.replaceDrive(id, (path) => fs.truncate(path, 16 * mebibyte));
+    assert.deepEqual(
+      [await driver.size("drives", id), await driver.size("drives", copyId)],
+      [16 * mebibyte, 8 * mebibyte],
+    );
+    const failing = driver.replaceDrive(id, async (path) => {
+      await fs.truncate(path, 0);
+      throw new Error("no");
+    });
+    await assert.rejects(failing, { code: "storage_unavailable", message: /no$/ });
+    assert.equal((await fs.readFile(driver.diskPath("drives", id)))[0], 7, "a change that fails changes nothing");
+    await driver.dropReplacement(id);
+    await driver.dropReplacement(id); // again is fine
+    assert.deepEqual(await fs.readdir(paths.disk("drives", id)), ["drive.ext4"]);
+
+    await driver.delete("drives", id);
+    assert.equal((await fs.readFile(driver.diskPath("drives", copyId)))[0], 7, "a snapshot outlives its source");
+    for (const left of [id, copyId]) await driver.delete("drives", left);
+    assert.deepEqual(await driver.list("drives"), []);
+  });
+}

@@ -22,7 +22,7 @@ test("wrong command lines end with 2 and say what is meant", async () => {
     [["vm", "create", "a", "--memroy", "1"], /there is no flag --memroy; did you mean --memory\?/],
     [["vm", "create", "a", "--memory", "big"], /--memory takes MiB or a size such as 512M or 2G, not "big"/],
     [["vm", "create", "a", "--memory"], /--memory needs a value/],
-    [["vm", "create", "a", "--vmm", "xen"], /--vmm takes auto or qemu, not "xen"/],
+    [["vm", "create", "a", "--vmm", "xen"], /--vmm takes auto, firecracker or qemu, not "xen"/],
     [["vm", "create", "a", "--image", "x", "--workspace", "y"], /--image and --workspace exclude each other/],
     [["vm", "list", "-x"], /there is no flag -x/],
     [
@@ -30,6 +30,15 @@ test("wrong command lines end with 2 and say what is meant", async () => {
       /refusing to delete VM "dev" .*\n {2}stdin is not a terminal.*\n {2}try: nexusctl vm delete dev --yes\n$/,
     ],
     [["image", "import", "/x"], /--name needs a value/],
+    [["drive", "create", "a", "--from", "/x", "--snapshot-of", "b"], /--from and --snapshot-of exclude each other/],
+    [
+      ["drive", "create", "a", "--size", "1G", "--snapshot-of", "b"],
+      /--size and --snapshot-of exclude[^]*drive resize/,
+    ],
+    [["drive", "attach", "a"], /VM is missing/],
+    [["drive", "attach", "a", "dev", "--iops", "many"], /--iops takes a whole number, not "many"/],
+    [["drive", "resize", "a"], /--size needs a value/],
+    [["drive", "delete", "a"], /refusing to delete drive "a"/],
   ];
   for (const [words, says] of cases) {
     const { code, stdout, stderr } = await inProcess(nobody, ...words);

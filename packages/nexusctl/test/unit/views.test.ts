@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Status, Vm, VmHistory } from "@workfort/contract";
+import type { Drive, Status, Vm, VmHistory } from "@workfort/contract";
 import { statusText } from "../../src/commands/status.ts";
 import { painter } from "../../src/format/colour.ts";
+import { attachmentText, driveDetail, driveTable } from "../../src/views/drive.ts";
 import { historyText } from "../../src/views/history.ts";
 import { timingOf, timingText } from "../../src/views/timing.ts";
 import { vmDetail, vmTable } from "../../src/views/vm.ts";
@@ -57,6 +58,46 @@ test("one VM shows its state and why, and what runs it", () => {
   assert.match(text, /^State +running {2}said \\x1b\[31mred$/m);
   assert.match(text, /^VMM +qemu, software emulation, pid 4711$/m);
   assert.doesNotMatch(text, /Ended/);
+});
+
+const drive: Drive = {
+  id: "drv_abcdefgh2345",
+  name: "data",
+  sizeBytes: 10 * 1024 ** 3,
+  source: null,
+  attachment: null,
+  createdAt: now - 3 * 86_400_000,
+};
+const attachment = { vmId: vm.id, vmName: "dev", mountPath: "/work", readOnly: true, rateLimit: null };
+
+test("a VM's drives are under one another, each with its device", () => {
+  const [data, raw] = [
+    { id: drive.id, name: "data", device: "vdb", mountPath: "/my\x1bwork", readOnly: true },
+    { id: drive.id, name: "raw", device: "vdc", mountPath: null, readOnly: false },
+  ];
+  const text = vmDetail({ ...vm, drives: [data, raw] }, now, plain, Infinity);
+  assert.match(text, /^Drives +data on \/my\\x1bwork, read-only {2}vdb\n +raw {2}vdc$/m);
+  assert.doesNotMatch(vmDetail(vm, now, plain, Infinity), /Drives/);
+});
+
+test("a list of drives has a line for each, one drive its VM and how it has it", async () => {
+  assert.equal(
+    await driveTable([drive, { ...drive, name: "refs", attachment }], now, plain),
+    [
+      "NAME     SIZE   VM    MOUNT   ACCESS      AGE   ID",
+      "data   10 GiB   -     -       -            3d   drv_abcdefgh2345",
+      "refs   10 GiB   dev   /work   read-only    3d   drv_abcdefgh2345",
+      "",
+    ].join("\n"),
+  );
+  const limited = { ...attachment, rateLimit: { bytesPerSecond: 50 * 1024 ** 2, operationsPerSecond: 1000 } };
+  const detail = { ...drive, sharedBytes: 0, exclusiveBytes: 4096 };
+  const text = driveDetail({ ...detail, source: "/a\x1b", attachment: limited }, now, plain);
+  assert.match(text, /^Limits +50 MiB\/s, 1000 operations\/s\nSource +\/a\\x1b$/m);
+  assert.doesNotMatch(driveDetail(detail, now, plain), /Mount|Access|Limits/);
+  assert.equal(attachmentText(limited), "dev, on /work, read-only, at most 50 MiB/s, 1000 operations/s");
+  const bare = { ...attachment, mountPath: null, readOnly: false };
+  assert.equal(attachmentText(bare), "dev, as a bare device");
 });
 
 test("a history shows states, boots and their phases", async () => {

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { test } from "node:test";
-import type { ExecResult, Status, Vm, VmHistory } from "@workfort/contract";
+import type { Drive, ExecResult, Status, Vm, VmHistory } from "@workfort/contract";
 import { withDaemon, type TestDaemon } from "@workfort/testing";
 import { compileCache } from "../helpers/fake-daemon.ts";
 import { nexusctl, startCli, type Ended } from "../helpers/run.ts";
@@ -222,6 +224,40 @@ test("a day with nexusctl", async (context) => {
       assert.equal((JSON.parse(await ok("vm", "stop", "dev", "--grace", "5", "--json")) as Vm).state, "stopped");
     });
 
+    await step("a drive is made of a directory, used in a VM, copied and resized", async () => {
+      const project = join(daemon.directory, "project");
+      await mkdir(project);
+      await writeFile(join(project, "note"), "from outside\n");
+      assert.match(await ok("drive", "create", "src", "--from", project), /^src created from .*project: 257 MiB\n$/);
+      assert.equal(await ok("drive", "create", "data", "-q", "--size", "32M"), "data\n");
+      assert.equal(
+        await ok("drive", "attach", "src", "dev", "--mount", "/work", "--bandwidth", "50M", "--iops", "1000"),
+        "src attached to dev, on /work, at most 50 MiB/s, 1000 operations/s\n",
+      );
+      const attached = JSON.parse(await ok("drive", "attach", "data", "dev", "--read-only", "--json")) as Drive;
+      assert.deepEqual([attached.attachment?.vmName, attached.attachment?.readOnly], ["dev", true]);
+      assert.match(await ok("vm", "get", "dev"), /^Drives +src on \/work {2}vdb\n +data, read-only {2}vdc$/m);
+      await ok("vm", "start", "dev");
+      assert.equal(await ok("vm", "exec", "dev", "cat", "/work/note"), "from outside\n");
+      const refusals: [code: number, words: string[]][] = [
+        [5, ["drive", "detach", "src"]],
+        [5, ["drive", "resize", "src", "--size", "1G"]],
+        [5, ["drive", "create", "copy", "--snapshot-of", "src"]],
+        [5, ["drive", "delete", "src", "--yes"]],
+        [4, ["drive", "get", "none"]],
+        [2, ["drive", "attach", "src", "dev", "--mount", "work"]],
+        [2, ["drive", "create", "tiny", "--size", "1M"]],
+      ];
+      for (const [code, words] of refusals) assert.equal((await cli(...words)).code, code, words.join(" "));
+      await ok("vm", "stop", "dev");
+      assert.match(await ok("drive", "create", "copy", "--snapshot-of", "src"), /^copy created as a snapshot of src: /);
+      assert.equal(await ok("drive", "resize", "src", "--size", "512M"), "src has 512 MiB\n");
+      assert.match((await cli("drive", "resize", "src", "--size", "64M")).stderr, /cannot be made smaller/);
+      assert.match(await ok("drive", "list"), /^src +512 MiB +dev +\/work +read-write /m);
+      assert.match(await ok("drive", "get", "copy"), /^Source +src$/m);
+      assert.equal(await ok("drive", "detach", "data"), "data detached\n");
+    });
+
     await step("what is deleted is gone, and what is kept stays", async () => {
       assert.equal(await ok("vm", "delete", "dev", "--yes", "--keep-workspace"), "dev deleted\n");
       assert.equal(await ok("vm", "create", "again", "--workspace", "dev", "--start", "-q"), "again\n");
@@ -231,6 +267,8 @@ test("a day with nexusctl", async (context) => {
       assert.equal(await ok("workspace", "create", "data", "-q"), "data\n");
       assert.equal(await ok("ws", "rm", "data", "-y"), "data deleted\n");
       assert.equal(await ok("image", "rm", "base", "-y"), "base deleted\n");
+      assert.equal(await ok("drive", "rm", "src", "copy", "data", "-y", "-q"), "src\ncopy\ndata\n");
+      assert.equal(await ok("drive", "ls", "-q"), "");
     });
 
     await step("the siblings of nexusd answer with its code", async () => {
