@@ -1,0 +1,141 @@
+import assert from "node:assert/strict";
+import { promises as fs } from "node:fs";
+import { test } from "node:test";
+import { WorkfortError, type Vm } from "@workfort/contract";
+import { assertTidy, eventually, makeDaemon, makeFirecrackerDouble, type TestDaemon } from "@workfort/testing";
+
+/** The driver end to end through Firecracker's own protocol, with a double; the real one is for `npm run lab`. */
+const params = { vm: "dev" };
+const get = (daemon: TestDaemon): Promise<Vm> => daemon.client.call("vm.get", { params });
+const start = (daemon: TestDaemon, body: { timeoutMs?: number } = {}): Promise<unknown> =>
+  daemon.client.call("vm.start", { params, body });
+
+async function withFirecracker(
+  use: (daemon: TestDaemon, setFault: (fault: string) => Promise<void>) => Promise<void>,
+): Promise<void> {
+  const daemon = await makeDaemon();
+  try {
+    const { program, setFault } = await makeFirecrackerDouble(daemon.directory);
+    await fs.writeFile(daemon.locations.configFile, `api:\n  listen: off\nvmm:\n  firecracker: ${program}\n`);
+    await daemon.start();
+    await daemon.importBase();
+    await daemon.client.call("vm.create", { body: { name: "dev", image: "base", memoryMiB: 256 } });
+    await use(daemon, setFault);
+  } finally {
+    await daemon.dispose();
+  }
+}
+
+async function refusal(call: Promise<unknown>): Promise<WorkfortError> {
+  const error = await call.then(
+    () => null,
+    (reason: unknown) => reason,
+  );
+  assert.ok(error instanceof WorkfortError, `it should have been refused: ${String(error)}`);
+  return error;
+}
+
+const ended = (daemon: TestDaemon): Promise<Vm> =>
+  eventually(
+    () => get(daemon),
+    ({ state }) => state === "stopped" || state === "crashed",
+  );
+
+test("Firecracker is taken where it works; a VM's life by it, with the daemon killed in between", () =>
+  withFirecracker(async (daemon) => {
+    await start(daemon);
+    const { vmm } = await daemon.client.call("system.status");
+    assert.deepEqual([vmm.kind, vmm.accelerator, vmm.version], ["firecracker", "kvm", "1.15.1"]);
+    const vm = await get(daemon);
+    assert.deepEqual([vm.running?.kind, vm.agent], ["firecracker", "ready"]);
+    const { stdout } = await daemon.client.call("vm.exec", {
+      params,
+      body: { argv: ["sh", "-c", "hostname; cat /proc/cmdline"] },
+    });
+    assert.match(stdout, /^dev\n.*8250\.nr_uarts=1/);
+    const boot = (await daemon.client.call("vm.history", { params })).boots[0];
+    assert.deepEqual(
+      boot?.phases.map(({ name }) => name),
+      ["spawn", "vmm_api", "configure", "kernel", "agent"],
+    );
+
+    await daemon.die();
+    await daemon.start();
+    await eventually(
+      () => get(daemon),
+      ({ agent }) => agent === "ready",
+    );
+    assert.equal((await get(daemon)).running?.pid, vm.running?.pid);
+    await daemon.client.call("vm.pause", { params });
+    await daemon.die();
+    await daemon.start();
+    assert.equal((await get(daemon)).state, "paused");
+    await daemon.client.call("vm.resume", { params });
+    await daemon.client.call("vm.exec", { params, body: { argv: ["true"] } });
+    await daemon.client.call("vm.stop", { params, body: {} });
+    await assertTidy(daemon);
+  }));
+
+test("the ends of Firecracker's VMs are told for what they were", () =>
+  withFirecracker(async (daemon) => {
+    await start(daemon);
+    process.kill((await get(daemon)).running?.pid ?? 0, "SIGKILL"); // the double of this test's own VM
+    const killed = await ended(daemon);
+    assert.deepEqual([killed.state, killed.stateReason], ["crashed", "the VMM was ended by SIGKILL"]);
+    await start(daemon);
+    void daemon.client
+      .call("vm.exec", { params, body: { argv: ["sh", "-c", "echo b > /proc/sysrq-trigger"] } })
+      .catch(() => {});
+    const shut = await ended(daemon);
+    assert.deepEqual([shut.state, shut.stateReason], ["stopped", "the guest shut itself down"]);
+    await eventually(
+      () => daemon.leftovers(),
+      (left) => left.length === 0,
+    );
+    await assertTidy(daemon);
+  }));
+
+test("a Firecracker that refuses, hangs, breaks off or dies while it is told fails the start, and leaves nothing", () =>
+  withFirecracker(async (daemon, setFault) => {
+    await daemon.client.call("system.status");
+    await eventually(
+      async () => (await daemon.client.call("system.status")).vmm.kind,
+      (kind) => kind === "firecracker",
+    );
+    const faults: [fault: string, says: RegExp][] = [
+      ["half PUT /machine-config", /PUT \/machine-config|Parse Error|socket hang up|ECONNRESET/],
+      [
+        "exit 148 PUT /actions",
+        /Firecracker ended at once \(code 148, a system call.*\): the fault that was asked for/,
+      ],
+      ["hang PUT /actions", /no answer to PUT \/actions within 10 s/],
+    ];
+    for (const [fault, says] of faults) {
+      await setFault(fault);
+      const { code, message } = await refusal(start(daemon));
+      assert.equal(code, "vmm_failed", fault);
+      assert.match(message, says, fault);
+      assert.equal((await get(daemon)).state, "crashed");
+      await eventually(
+        () => daemon.leftovers(),
+        (left) => left.length === 0,
+      );
+    }
+    await setFault("deaf");
+    const late = await refusal(start(daemon, { timeoutMs: 2000 }));
+    assert.equal(late.code, "timeout");
+    await daemon.client.call("vm.kill", { params });
+    await assertTidy(daemon);
+  }));
+
+test("a version that is known to be broken is passed over, and refused where it is asked for", () =>
+  withFirecracker(async (daemon, setFault) => {
+    await setFault("version 1.16.1");
+    const { vmm } = await daemon.client.call("system.status");
+    assert.equal(vmm.kind, "qemu");
+    assert.match(vmm.reason, /; Firecracker version 1\.16\.1 is not used: .*6100/);
+    await daemon.client.call("vm.create", { body: { name: "only", image: "base", vmm: "firecracker" } });
+    const refused = await refusal(daemon.client.call("vm.start", { params: { vm: "only" }, body: {} }));
+    assert.equal(refused.code, "vmm_unavailable");
+    assert.match(refused.message, /6100/);
+  }));
