@@ -1,11 +1,11 @@
 import { promises as fs } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { node } from "./environment.ts";
+import { node } from "../environment.ts";
 
-const program = fileURLToPath(new URL("firecracker/main.ts", import.meta.url));
+const program = fileURLToPath(new URL("main.ts", import.meta.url));
 
-/** A program that behaves as Firecracker does (firecracker/main.ts says how far), made in `directory`. */
+/** A program that behaves as Firecracker does (main.ts says how far), made in `directory`. */
 export async function makeFirecrackerDouble(
   directory: string,
 ): Promise<{ program: string; setFault: (fault: string) => Promise<void> }> {
