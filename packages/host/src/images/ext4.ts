@@ -70,6 +70,9 @@ async function buildInto(
     throw new Error(
       `${sizeBytes / mebibyte} MiB are too few for ${Math.ceil(contentBytes / mebibyte)} MiB of content; at least ${least / mebibyte} MiB are needed`,
     );
+  // mke2fs discards only in a file that is there, and finds none but holes
+  await fs.writeFile(image, "");
+  await fs.truncate(image, sizeBytes);
   await fake.run(
     [
       "mke2fs",
@@ -84,9 +87,10 @@ async function buildInto(
       "-N",
       String(Math.max(Math.ceil(sizeBytes / 16_384), Math.ceil(inodes * 1.5) + 1024)),
       ...(request.label === undefined ? [] : ["-L", request.label]),
-      // tables and journal stay holes until they are used
+      // tables and journal stay holes; those of the tables read as zeros and are marked so (by `discard`), else every
+      // guest would write its own zeros there
       "-E",
-      "lazy_itable_init=1,lazy_journal_init=1,nodiscard",
+      "lazy_itable_init=0,lazy_journal_init=1,discard",
       "-d",
       tree,
       image,

@@ -176,6 +176,11 @@ test("a drive is made empty or of a directory, grows with what it holds, and is 
     const mebibyte = 1024 ** 2;
     const empty = await builder.buildDrive(null, join(directory, "empty"), { sizeBytes: 32 * mebibyte });
     assert.equal(empty.sizeBytes, 32 * mebibyte);
+    const roomy = join(directory, "roomy");
+    await builder.buildDrive(null, roomy, { sizeBytes: 10 * 1024 ** 3 });
+    assert.ok((await fs.stat(roomy)).blocks * 512 < 16 * mebibyte, "its tables are holes");
+    const groups = (await runTool(["dumpe2fs", roomy])).stdout.match(/^Group \d.*$/gm) ?? [];
+    assert.ok(groups.length === 80 && groups.every((line) => line.includes("ITABLE_ZEROED")), "no guest writes them");
     const image = join(directory, "image");
     await builder.buildDrive(join(directory, "link"), image, { sizeBytes: 32 * mebibyte });
     assert.match((await runTool(["debugfs", "-R", "ls -p /", image])).stdout, /^\/2\/042750\/1000\/70000\/\.\//m);

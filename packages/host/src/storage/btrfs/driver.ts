@@ -165,10 +165,10 @@ async function explain<T>(what: string, work: () => Promise<T>): Promise<T> {
     if (error instanceof WorkfortError) throw error;
     const code = (error as NodeJS.ErrnoException).code;
     const message = error instanceof Error ? error.message : String(error);
-    if (code === "ENOSPC" || code === "EDQUOT") {
+    if (code === "ENOSPC" || code === "EDQUOT" || /No space left on device/.test(message)) {
       throw new WorkfortError("storage_full", `the store is full: ${message}`, {
         cause: error,
-        hint: "nexusctl storage status; delete workspaces or images that are not needed",
+        hint: "nexusctl storage status; delete workspaces, drives or images that are not needed",
       });
     }
     throw new WorkfortError("storage_unavailable", `the store failed at ${what}: ${message}`, {
