@@ -16,7 +16,7 @@ import type { Journal } from "./journal.ts";
 import type { DiskBuilder, StorageDriver, Store } from "./ports.ts";
 import type { DriveRecord, VmRecord } from "./records.ts";
 import type { Reservations } from "./reservations.ts";
-import { dataDevice, maxDataDrives, mountArguments, mountArgumentsBytes, mountsOf } from "./vm-disks.ts";
+import { dataDevice, refuseDrive } from "./vm-disks.ts";
 
 /** sizes are whole ones */
 const mebibyte = 1024 ** 2;
@@ -298,26 +298,6 @@ export class Drives {
             },
     };
   }
-}
-
-/** Why a VM with these drives cannot have one more; null if it can. */
-export function refuseDrive(
-  attached: readonly { mountPath: string | null; readOnly: boolean }[],
-  next: { mountPath?: string | undefined; readOnly: boolean },
-): { code: "too_many" | "in_use"; why: string } | null {
-  const { mountPath = null, readOnly } = next;
-  if (attached.length >= maxDataDrives)
-    return { code: "too_many", why: `it has ${maxDataDrives} data drives, and a VM can have no more` };
-  if (mountPath !== null && attached.some((other) => other.mountPath === mountPath))
-    return { code: "in_use", why: `another of its drives is mounted on ${mountPath}` };
-  const words = mountArguments(mountsOf([...attached, { mountPath, readOnly }]));
-  const bytes = Buffer.byteLength(words.join(" "));
-  if (mountPath !== null && bytes > mountArgumentsBytes)
-    return {
-      code: "too_many",
-      why: `its mount paths would take ${bytes} bytes of the guest's kernel command line, where they may take ${mountArgumentsBytes}`,
-    };
-  return null;
 }
 
 function rateLimitOf({ rateLimit }: AttachDrive): RateLimit | null {

@@ -5,13 +5,13 @@ import type { VmRecord } from "./records.ts";
  * A VM's disks as its VMM and its guest see them: the workspace is the root drive, data drives follow in the order in
  * which they were attached. The guest names its disks in that order, so a drive's place is its device.
  */
-export const maxDataDrives = 15;
+const maxDataDrives = 15;
 
 /**
  * What the mounts may take of the guest's kernel command line. It holds 2048 bytes (COMMAND_LINE_SIZE of the kernels
  * for x86 and arm64), of which the rest and the devices that a VMM may announce there take less than half.
  */
-export const mountArgumentsBytes = 1024;
+const mountArgumentsBytes = 1024;
 
 export function disksOf(
   vm: VmRecord,
@@ -51,6 +51,26 @@ export function mountsOf(attached: readonly { mountPath: string | null; readOnly
 /** The device of the data drive in this place, from 0: `vdb`, `vdc` and so on. */
 export function dataDevice(place: number): string {
   return `vd${String.fromCharCode("b".charCodeAt(0) + place)}`;
+}
+
+/** Why a VM with these drives cannot have one more; null if it can. */
+export function refuseDrive(
+  attached: readonly { mountPath: string | null; readOnly: boolean }[],
+  next: { mountPath?: string | undefined; readOnly: boolean },
+): { code: "too_many" | "in_use"; why: string } | null {
+  const { mountPath = null, readOnly } = next;
+  if (attached.length >= maxDataDrives)
+    return { code: "too_many", why: `it has ${maxDataDrives} data drives, and a VM can have no more` };
+  if (mountPath !== null && attached.some((other) => other.mountPath === mountPath))
+    return { code: "in_use", why: `another of its drives is mounted on ${mountPath}` };
+  const words = mountArguments(mountsOf([...attached, { mountPath, readOnly }]));
+  const bytes = Buffer.byteLength(words.join(" "));
+  if (mountPath !== null && bytes > mountArgumentsBytes)
+    return {
+      code: "too_many",
+      why: `its mount paths would take ${bytes} bytes of the guest's kernel command line, where they may take ${mountArgumentsBytes}`,
+    };
+  return null;
 }
 
 /** Words of the kernel's command line (codex/reference/guest-protocol.md). */

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { AttachDrive, maxMountPathBytes } from "@workfort/contract";
 import { mountArguments, mountsOf } from "@workfort/core";
 import * as fc from "fast-check";
-import { refuseDrive } from "../../src/drives.ts";
+import { refuseDrive } from "../../src/vm-disks.ts";
 
 const at = (mountPath: string | null, readOnly = false) => ({ mountPath, readOnly });
 
