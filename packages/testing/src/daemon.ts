@@ -5,6 +5,7 @@ import { promises as fs } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createClient, type Client } from "@workfort/client";
+import type { Vm } from "@workfort/contract";
 import { locate, type Locations } from "@workfort/contract/locations";
 import { deleteSubvolume } from "@workfort/host/storage/btrfs/ioctls.ts";
 import { checkout, node, testEnvironment } from "./environment.ts";
@@ -109,9 +110,15 @@ export class TestDaemon {
 
   /** Leaves the machine as it was; throws if something was left over that should not be. */
   async dispose(): Promise<void> {
-    if (this.#child === null || this.#child.exitCode !== null || this.#child.signalCode !== null)
+    // a Ctrl-C reaches it, too, and one that is draining answers nothing any more
+    const list = (): Promise<{ vms: Vm[] } | null> => this.client.call("vm.list").catch(() => null);
+    let answer = await list();
+    if (answer === null) {
+      await this.stop();
       await this.start({ NEXUS_FAILPOINT: "" }).catch(() => {});
-    const { vms } = await this.client.call("vm.list").catch(() => ({ vms: [] }));
+      answer = await list();
+    }
+    const { vms } = answer ?? { vms: [] };
     await Promise.all(
       vms
         .filter((vm) => vm.running !== null)
