@@ -248,6 +248,12 @@ test("devices are in the order of attaching, a mount that fails is told, and a k
       ],
     );
 
+    const { warnings } = await client.call("vm.get", { params: { vm: "dev" } });
+    assert.deepEqual(
+      warnings.map((warning) => warning.replace(/: .*/, "")),
+      ["drive vdd could not be mounted on /gone", "drive vdc could not be mounted on /etc/hostname/x"],
+    );
+
     // what is only in the journal is seen by one who cannot replay it
     await exec(daemon, "dev", "echo kept > /work/note; sync -f /work");
     await client.call("vm.kill", { params: { vm: "dev" } });

@@ -60,6 +60,7 @@ export const Vm = z.object({
   imageName: Name.nullable().describe("the master image its workspace came from; null once that was deleted"),
   drives: z.array(VmDrive).describe("its data drives, in the order of their devices"),
   running: RunningVmm.nullable(),
+  warnings: z.array(z.string()).describe("what its agent could not do at boot, such as mounting a drive"),
   createdAt: z.int().describe("Unix ms"),
   startedAt: z.int().nullable().describe("Unix ms of the last start"),
   endedAt: z.int().nullable().describe("Unix ms at which the last run ended"),

@@ -16,6 +16,8 @@ export class LiveVm {
   run: VmmRun | null = null;
   link: GuestLink | null = null;
   agent: AgentState = "connecting";
+  /** what its agent could not do at boot */
+  warnings: readonly string[] = [];
   /** while the VMM is being paused or resumed */
   switching = false;
   /** set by stop and kill before they bring the end about */

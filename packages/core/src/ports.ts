@@ -226,6 +226,8 @@ export interface GuestAgent {
   clockUnixMs: number;
   /** ms since the kernel's start */
   uptimeMs: number;
+  /** data drives that it could not mount at boot */
+  failedMounts: readonly { device: string; path: string; why: string }[];
 }
 
 export interface GuestResponse {

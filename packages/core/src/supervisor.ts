@@ -15,6 +15,7 @@ import { failpoint } from "./failpoint.ts";
 import { LiveVm } from "./live-vm.ts";
 import type {
   ConsoleArchive,
+  GuestAgent,
   GuestConnector,
   GuestLink,
   Host,
@@ -99,9 +100,13 @@ export class Supervisor {
     return sum;
   }
 
-  liveFacts(vm: VmRecord): { agent: AgentState; running: RunningVmm | null } {
+  liveFacts(vm: VmRecord): { agent: AgentState; running: RunningVmm | null; warnings: string[] } {
     const live = this.#live.get(vm.id);
-    return { agent: live?.agent ?? "absent", running: live?.run?.facts.vmm ?? null };
+    return {
+      agent: live?.agent ?? "absent",
+      running: live?.run?.facts.vmm ?? null,
+      warnings: [...(live?.warnings ?? [])],
+    };
   }
 
   /** The line to a running VM's agent. */
@@ -371,7 +376,11 @@ export class Supervisor {
     );
   }
 
-  #noteReady(live: LiveVm, agent: { uptimeMs: number; userspaceStartMs: number }): void {
+  #noteReady(live: LiveVm, agent: GuestAgent): void {
+    live.warnings = agent.failedMounts.map(
+      ({ device, path, why }) => `drive ${device} could not be mounted on ${path}: ${why}`,
+    );
+    for (const warning of live.warnings) this.#log.warn({ vm: live.vm.name }, warning);
     const boot = this.#store.boots(live.vm.id, 1)[0];
     if (boot === undefined || boot.number !== live.bootNumber || boot.readyAt !== null) return;
     const now = Date.now();

@@ -2,6 +2,7 @@ import type { Vm } from "@workfort/contract";
 import type { Cli } from "./cli.ts";
 import type { OutputFlags } from "./command.ts";
 import { doing } from "./failures.ts";
+import { printable } from "./format/colour.ts";
 import { formatDuration } from "./format/units.ts";
 import { withProgress } from "./progress.ts";
 
@@ -23,7 +24,8 @@ export async function startVm(
 }
 
 export function startedText(vm: Vm, startedMs: number): string {
+  const warnings = vm.warnings.map((warning) => `warning: ${printable(warning)}\n`).join("");
   return vm.agent === "ready"
-    ? `${vm.name} runs, its agent answered after ${formatDuration(startedMs)}\n`
+    ? `${vm.name} runs, its agent answered after ${formatDuration(startedMs)}\n${warnings}`
     : `${vm.name} runs; its agent has not answered yet\n`;
 }

@@ -38,6 +38,10 @@ const AgentAnswer = z.object({
   userspaceStartMs: z.number().nonnegative(),
   clockUnixMs: z.number().nonnegative(),
   uptimeMs: z.number().nonnegative(),
+  failedMounts: z
+    .array(z.object({ device: z.string().max(32), path: z.string().max(4096), why: z.string().max(1000) }))
+    .max(64)
+    .default([]),
 });
 
 export const http2Guests: GuestConnector = {

@@ -64,6 +64,7 @@ export function vmDetail(vm: Vm, now: number, paint: Paint, columns: number): st
       ["Image", vm.imageName ?? "-"],
       ["Workspace", `${vm.workspaceName}  ${paint("dim", vm.workspaceId)}`],
       ...vm.drives.map((drive, place) => [place === 0 ? "Drives" : "", driveLine(drive, paint)] as const),
+      ...vm.warnings.map((warning) => ["Warning", paint("yellow", printable(warning))] as const),
       [
         "Restart",
         vm.restartAt === null ? vm.restart : `${vm.restart}, in ${formatDuration(Math.max(0, vm.restartAt - now))}`,

@@ -23,6 +23,7 @@ export const vm: Vm = {
   vmm: "auto",
   restart: "never",
   restartAt: null,
+  warnings: [],
   workspaceId: "ws_abcdefgh2345",
   workspaceName: "dev",
   imageName: "base",
