@@ -1,0 +1,54 @@
+import { closeSync, openSync, readSync, statSync } from "node:fs";
+import type { BootSource } from "./bodies.ts";
+import { Refusal, systemWords } from "./refusal.ts";
+
+/** one less than what it has room for, for the NUL at the end */
+const maxCommandLineBytes = 2047;
+
+/** When it is named, its files are opened and no more; what is in them is looked at when the VM starts. */
+export function checkBootSource(source: BootSource): void {
+  const refuse = (why: string): Refusal => new Refusal(`Boot source error: ${why}`);
+  tryOpen(source.kernel_image_path, (why) => refuse(`The kernel file cannot be opened: ${why}`));
+  if (source.initrd_path !== null)
+    tryOpen(source.initrd_path, (why) =>
+      refuse(`The initrd file cannot be opened due to invalid path or invalid permissions. ${why}`),
+    );
+  if (Buffer.byteLength(source.boot_args ?? "") > maxCommandLineBytes)
+    throw refuse("The kernel command line is invalid: Invalid cmdline capacity provided.");
+}
+
+/** Refuses what cannot be started. */
+export function checkBootable(source: BootSource): void {
+  if (!isElf(source.kernel_image_path))
+    throw new Refusal(
+      "Start microvm error: System configuration error: Cannot load kernel due to invalid memory configuration or " +
+        "invalid kernel image: Kernel Loader: failed to load ELF kernel image: Kernel Loader: Unable to read elf header",
+    );
+  if (source.initrd_path !== null && statSync(source.initrd_path).size === 0)
+    throw new Refusal(
+      "Start microvm error: Error with initrd initialization: Cannot load initrd due to an invalid memory configuration..",
+    );
+}
+
+function isElf(path: string): boolean {
+  const magic = Buffer.alloc(4);
+  try {
+    const file = openSync(path, "r");
+    try {
+      readSync(file, magic, 0, magic.length, 0);
+    } finally {
+      closeSync(file);
+    }
+  } catch {
+    return false;
+  }
+  return magic.toString("latin1") === "\x7fELF";
+}
+
+function tryOpen(path: string, refusal: (why: string) => Refusal): void {
+  try {
+    closeSync(openSync(path, "r"));
+  } catch (error) {
+    throw refusal(systemWords(error));
+  }
+}

@@ -1,0 +1,25 @@
+import type { Vm } from "./vm.ts";
+import { Refusal } from "./refusal.ts";
+
+/** What a request asks of the VM, and when it may. */
+export interface Call {
+  /** `hotplug`: before the start, and after it only on PCI, which the double has not */
+  phase: "before" | "after" | "any" | "hotplug";
+  /** belongs to the way of booting, which forbids loading a snapshot even where it is refused */
+  isOfBoot?: boolean;
+  /** what the log says of a deprecated field */
+  deprecated?: string;
+  /** Gives the answer's JSON, or nothing. */
+  run(vm: Vm): string | void | Promise<string | void>;
+}
+
+/** Runs a call in a phase where it may be run. */
+export async function runCall(vm: Vm, call: Call): Promise<string | null> {
+  if (vm.hasBooted && call.phase === "hotplug") throw new Refusal("PCI is not enabled");
+  if (vm.hasBooted && call.phase === "before")
+    throw new Refusal("The requested operation is not supported after starting the microVM.");
+  if (!vm.hasBooted && call.phase === "after")
+    throw new Refusal("The requested operation is not supported before starting the microVM.");
+  if (call.isOfBoot === true) vm.hasBootRequests = true;
+  return (await call.run(vm)) ?? null;
+}

@@ -1,0 +1,144 @@
+import { closeSync, openSync } from "node:fs";
+import { checkBootable, checkBootSource } from "./boot-source.ts";
+import type { Balloon, BootSource, MachineConfig, MachineConfigUpdate, Serial, Vsock } from "./bodies.ts";
+import { Drives } from "./drives.ts";
+import { Guest } from "./guest.ts";
+import { Interfaces } from "./interfaces.ts";
+import { changedMachineConfig, usualMachineConfig } from "./machine-config.ts";
+import { Mmds } from "./mmds.ts";
+import { Refusal, systemWords } from "./refusal.ts";
+import { VsockSocket } from "./vsock.ts";
+
+/**
+ * One VM: what it has been told, and its guest once it has been started.
+ *
+ *   Not started ──InstanceStart──▶ Running ◀──PATCH /vm──▶ Paused
+ *
+ * It ends with the process. A start that fails changes nothing.
+ */
+export type VmState = "Not started" | "Running" | "Paused";
+
+export class Vm {
+  readonly drives = new Drives();
+  readonly interfaces = new Interfaces();
+  readonly mmds: Mmds;
+  readonly #losesVsock: boolean;
+  state: VmState = "Not started";
+  machine: MachineConfig = usualMachineConfig;
+  boot: BootSource | null = null;
+  vsock: Omit<Vsock, "vsock_id"> | null = null;
+  balloon: Balloon | null = null;
+  entropy: { rate_limiter: unknown } | null = null;
+  serial: Serial | null = null;
+  /** a request that belongs to a boot has been tried, so that no snapshot can be loaded */
+  hasBootRequests = false;
+  /** the agent has answered */
+  isGuestUp = false;
+  #guest: Guest | null = null;
+  #socket: VsockSocket | null = null;
+
+  constructor(options: { mmdsBytes: number; losesVsock: boolean }) {
+    this.mmds = new Mmds(options.mmdsBytes);
+    this.#losesVsock = options.losesVsock;
+  }
+
+  get hasBooted(): boolean {
+    return this.state !== "Not started";
+  }
+
+  /** Throws unless it has been started. */
+  get guest(): Guest {
+    if (this.#guest === null) throw new Error("the VM has not been started");
+    return this.#guest;
+  }
+
+  changeMachine(change: MachineConfigUpdate, from = this.machine): void {
+    this.machine = changedMachineConfig(from, change, this.balloon);
+  }
+
+  setBoot(source: BootSource): void {
+    checkBootSource(source);
+    this.boot = source;
+  }
+
+  /** The old socket goes first, whatever becomes of the new one. */
+  async setVsock({ guest_cid, uds_path }: Vsock): Promise<void> {
+    await this.#socket?.close();
+    this.#socket = null;
+    this.vsock = null;
+    this.#socket = await VsockSocket.bind(uds_path, this.#losesVsock);
+    this.vsock = { guest_cid, uds_path };
+  }
+
+  setBalloon(balloon: Balloon): void {
+    if (balloon.amount_mib > this.machine.mem_size_mib)
+      throw new Refusal("Balloon config error: Amount of pages requested is too large.");
+    this.balloon = balloon;
+  }
+
+  /** Boots the guest; `onUp` is called when its agent has answered. */
+  async start(onUp: () => void): Promise<void> {
+    if (this.boot === null)
+      throw new Refusal("Start microvm error: Cannot start microvm without kernel configuration.");
+    checkBootable(this.boot);
+    const console = this.#openSerial();
+    try {
+      this.#guest = await Guest.start(
+        {
+          machine: this.machine,
+          boot: this.boot,
+          drives: this.drives.all,
+          balloon: this.balloon,
+          hasEntropy: this.entropy !== null,
+        },
+        console,
+      );
+    } catch (error) {
+      throw new Refusal(`Start microvm error: QEMU: ${error instanceof Error ? error.message : String(error)}`);
+    } finally {
+      if (console !== null) closeSync(console);
+    }
+    this.state = "Running";
+    void this.#awaitAgent(this.#guest, onUp);
+  }
+
+  /** A guest that has powered off can be paused all the same. */
+  async setPaused(paused: boolean): Promise<void> {
+    if (paused) this.#socket?.freeze();
+    await this.guest.monitor.command(paused ? "stop" : "cont").catch(() => {});
+    if (!paused) this.#socket?.thaw();
+    this.state = paused ? "Paused" : "Running";
+  }
+
+  /** Nobody may listen, which is no fault. */
+  async sendCtrlAltDel(): Promise<void> {
+    const keys = ["ctrl", "alt", "delete"].map((data) => ({ type: "qcode", data }));
+    await this.guest.monitor.command("send-key", { keys }).catch(() => {});
+  }
+
+  /** The stream on which the agent answers first is kept for the first who asks for one. */
+  async #awaitAgent(guest: Guest, onUp: () => void): Promise<void> {
+    const first = await guest.openAgent(new AbortController().signal).catch(() => null);
+    if (first === null) return; // the guest has ended
+    this.isGuestUp = true;
+    onUp();
+    let spare: typeof first | null = first;
+    this.#socket?.serve(async (signal) => {
+      const kept = spare;
+      spare = null;
+      return kept !== null && !kept.destroyed ? kept : await guest.openAgent(signal);
+    });
+  }
+
+  #openSerial(): number | null {
+    const path = this.serial?.serial_out_path ?? null;
+    if (path === null) return null;
+    try {
+      return openSync(path, "a");
+    } catch (error) {
+      throw new Refusal(
+        `Start microvm error: Failed to create device manager: Error with EventFd: ${systemWords(error)}`,
+      );
+    }
+  }
+}

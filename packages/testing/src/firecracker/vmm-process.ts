@@ -1,0 +1,168 @@
+import { statusName, type Answer } from "./answer.ts";
+import { runCall, type Call } from "./calls.ts";
+import type { LoggerConfig } from "./bodies.ts";
+import { describeVm } from "./description.ts";
+import type { Faults } from "./faults.ts";
+import type { Flags } from "./flags.ts";
+import { Log } from "./log.ts";
+import { Metrics } from "./metrics.ts";
+import { Fatal, Malformed, Refusal, systemWords } from "./refusal.ts";
+import type { Request } from "./request-parser.ts";
+import { route, type Surroundings } from "./routes.ts";
+import { Vm } from "./vm.ts";
+
+/** The process around a VM: its log, its metrics, its answers, and its end. */
+const metricsPeriodMs = 60_000;
+
+export class VmmProcess implements Surroundings {
+  readonly log: Log;
+  readonly vm: Vm;
+  readonly version: string;
+  readonly #metrics = new Metrics();
+  readonly #faults: Faults;
+  readonly #flags: Flags;
+
+  constructor(flags: Flags, faults: Faults) {
+    this.log = new Log(flags.id);
+    this.version = faults.version;
+    this.#faults = faults;
+    this.#flags = flags;
+    this.vm = new Vm({ mmdsBytes: flags.mmdsBytes ?? flags.maxPayloadBytes, losesVsock: faults.lostVsock });
+  }
+
+  describe(state: string): string {
+    return JSON.stringify({ id: this.#flags.id, state, vmm_version: this.version, app_name: "Firecracker" });
+  }
+
+  describeConfig(): string {
+    this.log.info(
+      "main",
+      "If the VM was restored from snapshot, boot-source, machine-config.smt, and machine-config.cpu_template will all be empty.",
+    );
+    return describeVm(this.vm);
+  }
+
+  configureLog(config: LoggerConfig): void {
+    try {
+      this.log.configure(config);
+    } catch (error) {
+      throw new Refusal(`Logger error: Failed to open target file: ${systemWords(error)}`);
+    }
+  }
+
+  openMetrics(path: string): void {
+    const refuse = (why: string): Refusal =>
+      new Refusal(`Metrics error: Cannot initialize the metrics system due to bad user input: ${why}`);
+    let opened: boolean;
+    try {
+      opened = this.#metrics.open(path);
+    } catch (error) {
+      throw refuse(systemWords(error));
+    }
+    if (!opened) throw refuse("Reinitialization of metrics not allowed.");
+  }
+
+  flushMetrics(): void {
+    this.#metrics.count("logger", "missed_log_count", this.log.missed);
+    this.log.missed = 0;
+    this.#metrics.flush([
+      ...this.vm.drives.all.map((drive) => `block_${drive.drive_id}`),
+      ...this.vm.interfaces.all.map((one) => `net_${one.iface_id}`),
+    ]);
+  }
+
+  async startVm(): Promise<void> {
+    const begun = performance.now();
+    await this.vm.start(() => {
+      if (!this.#flags.bootTimer) return;
+      const ms = Math.round(performance.now() - begun);
+      const us = String(ms * 1000).padStart(6);
+      this.log.info("main", `Guest-boot-time = ${us} us ${ms} ms, ${us} CPU us ${ms} CPU ms`);
+    });
+    this.flushMetrics();
+    setInterval(() => this.vm.state === "Running" && this.flushMetrics(), metricsPeriodMs).unref();
+    void this.vm.guest.ended().then((reason) => this.#guestEnded(reason));
+  }
+
+  async setPaused(paused: boolean): Promise<void> {
+    const begun = performance.now();
+    await this.vm.setPaused(paused);
+    const us = Math.round((performance.now() - begun) * 1000);
+    const action = paused ? "pause" : "resume";
+    this.#metrics.set("latencies_us", `vmm_${action}_vm`, us);
+    this.#metrics.set("latencies_us", `${action}_vm`, us);
+    this.log.info("main", `'${action} vm' VMM action took ${us} us.`);
+    this.log.info("fc_api", `'${action} vm' API request took ${us} us.`);
+  }
+
+  /** Answers one request; what is to come after the answer has been sent comes with it. */
+  async answer(request: Request): Promise<{ answer: Answer; afterwards?: () => void }> {
+    const { method, path, body } = request;
+    const verb = method.charAt(0) + method.slice(1).toLowerCase();
+    const shown = body === null || path === "/mmds" ? "" : ` with body ${JSON.stringify(body.toString("utf8"))}`;
+    this.log.info("fc_api", `The API server received a ${verb} request on "${path}"${shown}.`);
+    try {
+      return await this.#run(request, route(request, this));
+    } catch (error) {
+      if (!(error instanceof Malformed)) throw error;
+      this.log.error("fc_api", error.logged);
+      return { answer: refusalAnswer(error, false) };
+    }
+  }
+
+  /** Ends as Firecracker does by itself: with a line of metrics and one of log. */
+  exit(code: number, why?: { log: string; error: string }): never {
+    if (why !== undefined) this.log.error("main", why.log);
+    this.flushMetrics();
+    if (code === 0) this.log.info("main", "Firecracker exiting successfully. exit_code=0");
+    else this.log.error("main", `Firecracker exiting with error. exit_code=${code}`);
+    if (why !== undefined) console.error(`Error: ${why.error}`);
+    process.exit(code);
+  }
+
+  /** As Rust's panics end a process. */
+  panic(message: string): never {
+    this.log.error("main", `Firecracker panicked at firecracker-double:\n${message}`);
+    process.abort();
+  }
+
+  async #run(request: Request, call: Call): Promise<{ answer: Answer; afterwards?: () => void }> {
+    const isDeprecated = call.deprecated !== undefined;
+    let answer: Answer;
+    let afterwards: (() => void) | undefined;
+    try {
+      const body = await runCall(this.vm, call);
+      answer = { status: body === null ? 204 : 200, body, deprecated: isDeprecated };
+      this.log.info("fc_api", `The request was executed successfully. Status code: ${statusName(answer.status)}.`);
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      answer = refusalAnswer(error, isDeprecated);
+      this.log.error("fc_api", `Received Error. Status code: ${statusName(error.status)}. Message: ${error.message}`);
+      if (error instanceof Fatal) afterwards = () => this.#failed();
+    }
+    this.#metrics.countRequest(request.method, request.path, answer.status >= 400);
+    if (call.deprecated !== undefined) {
+      this.log.warn("fc_api", call.deprecated);
+      this.#metrics.count("deprecated_api", "deprecated_http_api_calls");
+    }
+    return { answer, ...(afterwards === undefined ? {} : { afterwards }) };
+  }
+
+  #failed(): never {
+    return this.exit(1, {
+      log: "RunWithApiError error: Failed to build MicroVM: Loading snapshot failed..",
+      error: "RunWithApi(BuildMicroVmError(Restore))",
+    });
+  }
+
+  /** A reset ends the process, a power-off does not: on x86 the processors stand still then, and that is all. */
+  #guestEnded(reason: string | null): void {
+    if (this.#faults.poweroffStays || reason === "guest-shutdown") return;
+    this.log.info("main", "Vmm is stopping.");
+    this.exit(reason === "guest-reset" ? 0 : 1);
+  }
+}
+
+function refusalAnswer(error: Refusal, deprecated: boolean): Answer {
+  return { status: error.status, body: JSON.stringify({ fault_message: error.message }), deprecated };
+}
