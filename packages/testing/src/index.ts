@@ -1,5 +1,5 @@
 export * from "./daemon.ts";
 export * from "./environment.ts";
 export * from "./eventually.ts";
-export * from "./firecracker-double/make.ts";
+export * from "./firecracker-double.ts";
 export * from "./tidy.ts";
