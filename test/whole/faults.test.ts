@@ -3,22 +3,11 @@ import { promises as fs } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { WorkfortError } from "@workfort/contract";
 import { deleteSubvolume } from "@workfort/host/storage/btrfs/ioctls.ts";
-import { assertTidy, eventually, makeDaemon, node, withDaemon, type TestDaemon } from "@workfort/testing";
+import { assertTidy, eventually, makeDaemon, node, refusal, withDaemon, type TestDaemon } from "@workfort/testing";
 
 const params = { vm: "dev" };
 const lyingVmm = fileURLToPath(new URL("fixtures/lying-vmm.ts", import.meta.url));
-
-/** What a call was refused with. */
-async function refusal(call: Promise<unknown>): Promise<WorkfortError> {
-  const error = await call.then(
-    () => null,
-    (reason: unknown) => reason,
-  );
-  assert.ok(error instanceof WorkfortError, `it should have been refused: ${String(error)}`);
-  return error;
-}
 
 const create = async (daemon: TestDaemon): Promise<void> => {
   await daemon.importBase();

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { promises as fs } from "node:fs";
 import { test } from "node:test";
-import { WorkfortError, type Vm } from "@workfort/contract";
-import { assertTidy, eventually, makeDaemon, makeFirecrackerDouble, type TestDaemon } from "@workfort/testing";
+import type { Vm } from "@workfort/contract";
+import { assertTidy, eventually, makeDaemon, makeFirecrackerDouble, refusal, type TestDaemon } from "@workfort/testing";
 
 /** The driver end to end through Firecracker's own protocol, with a double; the real one is for `npm run lab`. */
 const params = { vm: "dev" };
@@ -26,15 +26,6 @@ async function withFirecracker(
   } finally {
     await daemon.dispose();
   }
-}
-
-async function refusal(call: Promise<unknown>): Promise<WorkfortError> {
-  const error = await call.then(
-    () => null,
-    (reason: unknown) => reason,
-  );
-  assert.ok(error instanceof WorkfortError, `it should have been refused: ${String(error)}`);
-  return error;
 }
 
 const ended = (daemon: TestDaemon): Promise<Vm> =>

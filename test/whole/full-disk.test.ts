@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { promises as fs } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { WorkfortError } from "@workfort/contract";
+import type { WorkfortError } from "@workfort/contract";
 import { runTool } from "@workfort/host/process/run.ts";
-import { assertTidy, makeDaemon, testEnvironment, type TestDaemon } from "@workfort/testing";
+import { assertTidy, makeDaemon, refusal, testEnvironment, type TestDaemon } from "@workfort/testing";
 
 const params = { vm: "dev" };
 const mebibyte = 1024 ** 2;
@@ -27,15 +27,6 @@ async function fill(directory: string): Promise<() => Promise<void>> {
   return async () => {
     for (const path of taken) await fs.rm(path);
   };
-}
-
-async function refusal(call: Promise<unknown>): Promise<WorkfortError> {
-  const error = await call.then(
-    () => null,
-    (reason: unknown) => reason,
-  );
-  assert.ok(error instanceof WorkfortError, `it should have been refused: ${String(error)}`);
-  return error;
 }
 
 /** A daemon whose disks lie on a small file system of their own. */

@@ -2,4 +2,5 @@ export * from "./daemon.ts";
 export * from "./environment.ts";
 export * from "./eventually.ts";
 export * from "./firecracker-double.ts";
+export * from "./refusal.ts";
 export * from "./tidy.ts";
