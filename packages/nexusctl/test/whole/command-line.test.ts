@@ -136,7 +136,7 @@ test("work that takes long tells its steps on stderr, a line each", async () => 
     response.write('{"progress":{"step":"boot the kernel"}}\n');
     const more = setTimeout(() => {
       response.write('{"progress":{"step":"boot the kernel"}}\n{"progress":{"step":"wait for the agent"}}\n');
-      response.end('{"result":{"name":"dev","agent":"ready"}}\n');
+      response.end('{"result":{"name":"dev","agent":"ready","warnings":[]}}\n');
     }, 1100); // longer than nexusctl is silent
     response.once("close", () => clearTimeout(more));
   });
