@@ -4,6 +4,7 @@ import { Refusal, systemWords } from "./refusal.ts";
 
 /** one less than what it has room for, for the NUL at the end */
 const maxCommandLineBytes = 2047;
+const elfHeaderBytes = 64;
 
 /** When it is named, its files are opened and no more; what is in them is looked at when the VM starts. */
 export function checkBootSource(source: BootSource): void {
@@ -19,10 +20,11 @@ export function checkBootSource(source: BootSource): void {
 
 /** Refuses what cannot be started. */
 export function checkBootable(source: BootSource): void {
-  if (!isElf(source.kernel_image_path))
+  const fault = elfFault(source.kernel_image_path);
+  if (fault !== null)
     throw new Refusal(
       "Start microvm error: System configuration error: Cannot load kernel due to invalid memory configuration or " +
-        "invalid kernel image: Kernel Loader: failed to load ELF kernel image: Kernel Loader: Unable to read elf header",
+        `invalid kernel image: Kernel Loader: failed to load ELF kernel image: Kernel Loader: ${fault}`,
     );
   if (source.initrd_path !== null && statSync(source.initrd_path).size === 0)
     throw new Refusal(
@@ -30,19 +32,17 @@ export function checkBootable(source: BootSource): void {
     );
 }
 
-function isElf(path: string): boolean {
-  const magic = Buffer.alloc(4);
+function elfFault(path: string): string | null {
+  const header = Buffer.alloc(elfHeaderBytes);
   try {
     const file = openSync(path, "r");
-    try {
-      readSync(file, magic, 0, magic.length, 0);
-    } finally {
-      closeSync(file);
-    }
+    const bytes = readSync(file, header);
+    closeSync(file);
+    if (bytes < elfHeaderBytes) return "Unable to read elf header";
   } catch {
-    return false;
+    return "Unable to read elf header"; // a directory, for example
   }
-  return magic.toString("latin1") === "\x7fELF";
+  return header.toString("latin1", 0, 4) === "\x7fELF" ? null : "Invalid Elf magic number";
 }
 
 function tryOpen(path: string, refusal: (why: string) => Refusal): void {

@@ -79,7 +79,7 @@ function openMetricsOrExit(): void {
     const why = error.message.replace(/^Metrics error: /, "");
     vmm.exit(1, {
       log: `Could not initialize metrics: ${why}`,
-      error: `MetricsInitialization(InitializationFailure(${JSON.stringify(why)}))`,
+      error: `MetricsInitialization(InitializationFailure(${JSON.stringify(why.replace(/^.*: /, ""))}))`,
     });
   }
 }
@@ -95,6 +95,8 @@ function readOrPanic(path: string | null, complaint: string): Buffer | null {
 
 async function serveOrExit(): Promise<void> {
   const { apiSock: path, maxPayloadBytes } = flags;
+  if (!Number.isInteger(maxPayloadBytes))
+    vmm.panic("'http-api-max-payload-size' parameter expected to be of 'usize' type.");
   if (faults.slowStart) await delay(slowStartMs);
   const server = apiServer({
     path,
@@ -124,10 +126,9 @@ async function startOrExit(text: Buffer): Promise<void> {
     await startByFile(vmm, text);
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
-    const how = flags.noApi ? "RunWithoutApiError" : "RunWithApiError";
     vmm.exit(1, {
-      log: `${how} error: Failed to build MicroVM from Json: Configuration for VMM from one single json failed: ${error.message}`,
-      error: `${how}(${JSON.stringify(error.message)})`,
+      log: `${flags.noApi ? "RunWithoutApiError" : "RunWithApiError"} error: Failed to build MicroVM from Json: Configuration for VMM from one single json failed: ${error.message}`,
+      error: `${flags.noApi ? "RunWithoutApiError(BuildMicroVMFromJson" : "RunWithApi(BuildFromJson"}(${JSON.stringify(error.message)}))`,
     });
   }
 }

@@ -56,7 +56,8 @@ const routes: Record<string, Partial<Record<Method, Route>>> = {
         phase: "before",
         isOfBoot: true,
         ...templateIsDeprecated("PUT", config.cpu_template),
-        run: (vm) => vm.changeMachine(config, usualMachineConfig),
+        // what is left out is as usual again, but for the template
+        run: (vm) => vm.changeMachine(config, { ...usualMachineConfig, cpu_template: vm.machine.cpu_template }),
       };
     },
     PATCH: (body) => {

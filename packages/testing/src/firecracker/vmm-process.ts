@@ -123,7 +123,8 @@ export class VmmProcess implements Surroundings {
   /** As Rust's panics end a process. */
   panic(message: string): never {
     this.log.error("main", `Firecracker panicked at firecracker-double:\n${message}`);
-    process.abort();
+    process.kill(process.pid, "SIGABRT");
+    process.exit(134);
   }
 
   async #run(request: Request, call: Call): Promise<{ answer: Answer; afterwards?: () => void }> {
