@@ -12,6 +12,7 @@ import { vmmDrivers } from "../compose.ts";
 import type { Config } from "../config/schema.ts";
 import { programs } from "../programs.ts";
 import { installCommand, type Tool } from "./packages.ts";
+import { checkProduction } from "./production.ts";
 
 /** Looks at the machine as the daemon will use it. Nothing is changed, but for the answer of the KVM probe that is kept. */
 export async function examine(config: Config, locations: Locations): Promise<Check[]> {
@@ -28,6 +29,7 @@ export async function examine(config: Config, locations: Locations): Promise<Che
     ...(await checkTools()),
     await checkRuntime(locations.runtimeDirectory),
     checkMemory(config),
+    ...(await checkProduction()),
   ];
 }
 
