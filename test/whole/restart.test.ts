@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import type { RestartPolicy, Vm } from "@workfort/contract";
 import { assertTidy, eventually, withDaemon, type TestDaemon } from "@workfort/testing";
@@ -92,5 +94,38 @@ test("a restart that is due survives the daemon, and stopping the VM gives it up
       assert.deepEqual([state, restartAt], ["crashed", null]);
     } else assert.equal(due.state, "running", "it was quick");
     await daemon.client.call("vm.kill", { params }).catch(() => {});
+    await assertTidy(daemon);
+  }));
+
+/** This machine cannot be restarted for a test; the record of its last boot can be another's. */
+function forgetHostBoot(daemon: TestDaemon): void {
+  const database = new DatabaseSync(join(daemon.locations.stateDirectory, "nexus.db"));
+  database.exec("UPDATE host_boot SET boot_id = 'an earlier boot'");
+  database.close();
+}
+
+test("a VM that starts with the host does, once a boot", () =>
+  withDaemon({}, async (daemon) => {
+    await daemon.importBase();
+    const body = { image: "base", memoryMiB: 256 };
+    await daemon.client.call("vm.create", { body: { ...body, name: "dev", startOnBoot: true } });
+    await daemon.client.call("vm.create", { body: { ...body, name: "other" } });
+    await daemon.stop();
+    forgetHostBoot(daemon);
+    await daemon.start();
+    const vm = await eventually(
+      () => get(daemon),
+      ({ agent }) => agent === "ready",
+    );
+    assert.equal(vm.startOnBoot, true);
+    const { states } = await daemon.client.call("vm.history", { params });
+    assert.equal(states.find(({ to }) => to === "starting")?.reason, "started since the host has booted");
+    assert.equal((await daemon.client.call("vm.get", { params: { vm: "other" } })).state, "created");
+
+    await daemon.client.call("vm.stop", { params, body: {} });
+    await daemon.stop();
+    await daemon.start();
+    const { state, restartAt } = await get(daemon);
+    assert.deepEqual([state, restartAt], ["stopped", null]);
     await assertTidy(daemon);
   }));

@@ -54,6 +54,7 @@ export const Vm = z.object({
   memoryMiB: MemoryMiB,
   vmm: VmmChoice,
   restart: RestartPolicy,
+  startOnBoot: z.boolean().describe("whether the first daemon after a restart of the host starts it"),
   restartAt: z.int().nullable().describe("Unix ms at which it will be started again; null where it will not"),
   workspaceId: WorkspaceId,
   workspaceName: Name,
@@ -75,6 +76,7 @@ export const CreateVm = exactly({
   memoryMiB: MemoryMiB.optional().describe("default from the configuration (512)"),
   vmm: VmmChoice.default("auto"),
   restart: RestartPolicy.default("never"),
+  startOnBoot: trueOrFalse().default(false).describe("start it when the host has booted"),
 }).refine((body) => (body.image === undefined) !== (body.workspace === undefined), {
   path: ["image"],
   message: "give either `image` or `workspace`",

@@ -59,6 +59,10 @@ export interface Store {
   /** in the order of their numbers */
   attachmentsOf(vmId: string): AttachmentRecord[];
 
+  /** `/proc/sys/kernel/random/boot_id` that the last daemon saw; null before the first. */
+  hostBoot(): string | null;
+  setHostBoot(bootId: string): void;
+
   /** Returns the row's id. */
   insertIntent(kind: string, data: unknown): number;
   deleteIntent(id: number): void;

@@ -21,6 +21,7 @@ export interface VmRecord {
   memoryMiB: number;
   vmm: VmmChoice;
   restart: RestartPolicy;
+  startOnBoot: boolean;
   workspaceId: string;
   createdAt: number;
   startedAt: number | null;

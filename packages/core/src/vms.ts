@@ -149,10 +149,9 @@ export class Vms {
     return this.get(vm.id);
   }
 
-  /** A start that its restart policy asks for; resolves when the VMM runs. */
-  async startAgain(vmId: string): Promise<void> {
+  /** A start that nobody asks for at the moment; resolves when the VMM runs. */
+  async startUnasked(vmId: string, reason: string): Promise<void> {
     const request = { waitForAgent: false, timeoutMs: 0 };
-    const reason = "started again by its restart policy";
     await this.#start(this.find(vmId), request, { onProgress: () => {}, reason });
   }
 
@@ -255,6 +254,7 @@ export class Vms {
       memoryMiB: request.memoryMiB ?? this.#defaults.memoryMiB,
       vmm: request.vmm,
       restart: request.restart,
+      startOnBoot: request.startOnBoot,
       workspaceId,
       createdAt: Date.now(),
       startedAt: null,

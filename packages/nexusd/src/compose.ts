@@ -87,7 +87,7 @@ export function compose(config: Config, locations: Locations, log: Logger): Part
     runDirectory: paths.run,
     onEnd: (vm, end) => restarts.noteEnd(vm, end),
   });
-  const restarts: Restarts = new Restarts({ store, log, start: (vmId) => vms.startAgain(vmId) });
+  const restarts: Restarts = new Restarts({ store, log, start: (vmId, reason) => vms.startUnasked(vmId, reason) });
   const vms: Vms = new Vms({
     store,
     storage,

@@ -65,6 +65,7 @@ export class Daemon {
     try {
       await parts.journal.recover();
       await parts.supervisor.recover();
+      parts.restarts.noteHostBoot(parts.host.bootId);
       parts.restarts.recover();
       await daemon.#sweepRuns();
       await daemon.#http.listen(config.api.listen ?? null);

@@ -21,6 +21,7 @@ export const vmColumns: Columns<VmRecord> = {
   memoryMiB: { name: "memory_mib" },
   vmm: { name: "vmm" },
   restart: { name: "restart" },
+  startOnBoot: { name: "start_on_boot", as: "flag" },
   workspaceId: { name: "workspace_id" },
   createdAt: { name: "created_at" },
   startedAt: { name: "started_at" },

@@ -1,5 +1,5 @@
 /** Version of the tables below; a file of another version is set aside, never changed. */
-export const schemaVersion = 2;
+export const schemaVersion = 3;
 
 export const schema = `
 CREATE TABLE images (
@@ -29,6 +29,7 @@ CREATE TABLE vms (
   memory_mib INTEGER NOT NULL,
   vmm TEXT NOT NULL,
   restart TEXT NOT NULL,
+  start_on_boot INTEGER NOT NULL CHECK (start_on_boot IN (0, 1)),
   workspace_id TEXT NOT NULL UNIQUE REFERENCES workspaces (id) ON DELETE RESTRICT,
   created_at INTEGER NOT NULL,
   started_at INTEGER,
@@ -80,6 +81,11 @@ CREATE TABLE boots (
   run TEXT,
   PRIMARY KEY (vm_id, number)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE host_boot (
+  only INTEGER PRIMARY KEY CHECK (only = 1),
+  boot_id TEXT NOT NULL
+) STRICT;
 
 CREATE TABLE intents (
   id INTEGER PRIMARY KEY AUTOINCREMENT,

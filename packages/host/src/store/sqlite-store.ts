@@ -176,6 +176,14 @@ export class SqliteStore implements Store {
     return this.#many("attachments", attachmentColumns, "vm_id = :vmId ORDER BY number", { vmId });
   }
 
+  hostBoot(): string | null {
+    return (this.#database.get("SELECT boot_id FROM host_boot")?.["boot_id"] as string | undefined) ?? null;
+  }
+
+  setHostBoot(bootId: string): void {
+    this.#database.run("INSERT OR REPLACE INTO host_boot (only, boot_id) VALUES (1, :bootId)", { bootId });
+  }
+
   insertIntent(kind: string, data: unknown): number {
     return this.#database.run("INSERT INTO intents (kind, data, created_at) VALUES (:kind, :data, :createdAt)", {
       kind,

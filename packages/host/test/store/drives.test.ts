@@ -57,6 +57,7 @@ async function withWorld(use: (world: World) => Promise<void>): Promise<void> {
     memoryMiB: 64,
     vmm: "auto",
     restart: "never",
+    startOnBoot: false,
     workspaceId: "ws_dev",
     createdAt: 1,
     startedAt: null,

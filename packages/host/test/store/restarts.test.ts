@@ -17,6 +17,7 @@ const vm: VmRecord = {
   memoryMiB: 64,
   vmm: "auto",
   restart: "on-failure",
+  startOnBoot: false,
   workspaceId: "ws_abcdefgh2345",
   createdAt: 1,
   startedAt: 1,
@@ -91,9 +92,52 @@ test("the policy decides, and what is due is taken up by the next daemon", (cont
     assert.deepEqual(started, [], "a daemon that goes starts nothing");
 
     const second = new Restarts({ store, log: silent, start });
-    store.insertIntent("vm.restart", { vmId: "vm_of_nobody" });
+    store.insertIntent("vm.restart", { vmId: "vm_of_nobody", why: "policy" });
     second.recover();
     context.mock.timers.tick(1000);
     await Promise.resolve();
     assert.deepEqual([started, store.intents()], [[vm.id], []]);
+  }));
+
+test("after a boot of the host, and only then, what wants to be started is, though the daemon dies before it is", (context) =>
+  withStore(context, async (store) => {
+    const started: string[] = [];
+    const start = (id: string, reason: string): Promise<void> => Promise.resolve(void started.push(`${id} ${reason}`));
+    const daemonOf = (bootId: string): Restarts => {
+      const restarts = new Restarts({ store, log: silent, start });
+      restarts.noteHostBoot(bootId);
+      restarts.recover();
+      return restarts;
+    };
+    daemonOf("boot 1").close();
+    const more = { ...vm, startOnBoot: true };
+    for (const [number, state] of (["created", "stopped", "running"] as const).entries()) {
+      const id = `vm_${state}`;
+      store.insertWorkspace({ id: `ws_${state}`, name: state, imageId: null, createdAt: 1 });
+      store.insertVm({ ...more, id, name: state, state, cid: 4 + number, workspaceId: `ws_${state}` });
+    }
+    daemonOf("boot 1").close();
+    assert.deepEqual(store.intents(), [], "a daemon that comes back is no boot of the host");
+
+    daemonOf("boot 2").close(); // dies before anything was started
+    assert.equal(store.intents().length, 2);
+    const last = daemonOf("boot 2");
+    context.mock.timers.tick(1000);
+    for (let turn = 0; turn < 5; turn += 1) await Promise.resolve();
+    assert.deepEqual(
+      started.toSorted(),
+      ["vm_created", "vm_stopped"].map((id) => `${id} started since the host has booted`),
+    );
+    assert.deepEqual(store.intents(), []);
+    last.close();
+  }));
+
+test("a restart that became due while VMs were found again is still due after another death of the daemon", (context) =>
+  withStore(context, async (store) => {
+    const restarts = new Restarts({ store, log: silent, start: () => Promise.resolve() });
+    restarts.noteEnd(vm, crash);
+    restarts.recover();
+    assert.equal(store.intents().length, 1);
+    restarts.close();
+    await Promise.resolve();
   }));

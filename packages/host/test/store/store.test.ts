@@ -27,6 +27,7 @@ function addVm(store: SqliteStore, name: string, cid = store.highestCid() + 1): 
     memoryMiB: 64,
     vmm: "auto",
     restart: "never",
+    startOnBoot: false,
     workspaceId: `ws_${name}`,
     createdAt: 1,
     startedAt: null,

@@ -65,10 +65,7 @@ export function vmDetail(vm: Vm, now: number, paint: Paint, columns: number): st
       ["Workspace", `${vm.workspaceName}  ${paint("dim", vm.workspaceId)}`],
       ...vm.drives.map((drive, place) => [place === 0 ? "Drives" : "", driveLine(drive, paint)] as const),
       ...vm.warnings.map((warning) => ["Warning", paint("yellow", printable(warning))] as const),
-      [
-        "Restart",
-        vm.restartAt === null ? vm.restart : `${vm.restart}, in ${formatDuration(Math.max(0, vm.restartAt - now))}`,
-      ],
+      ["Restart", restartLine(vm, now)],
       ["VMM", running === null ? vm.vmm : `${running.kind}, ${accelerator(running.accelerator)}, pid ${running.pid}`],
       ...wrapWords(printable(running?.reason ?? ""), columns - valueColumn).map(
         (line) => ["", line === "" ? null : paint("dim", line)] as const,
@@ -80,6 +77,12 @@ export function vmDetail(vm: Vm, now: number, paint: Paint, columns: number): st
     ],
     paint,
   );
+}
+
+/** `on-failure, in 4 s; starts with the host` */
+function restartLine({ restart, restartAt, startOnBoot }: Vm, now: number): string {
+  const due = restartAt === null ? "" : `, in ${formatDuration(Math.max(0, restartAt - now))}`;
+  return `${restart}${due}${startOnBoot ? "; starts with the host" : ""}`;
 }
 
 /** `data on /work, read-only  vdb` */

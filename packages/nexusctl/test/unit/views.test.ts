@@ -22,6 +22,7 @@ export const vm: Vm = {
   memoryMiB: 2048,
   vmm: "auto",
   restart: "never",
+  startOnBoot: false,
   restartAt: null,
   warnings: [],
   workspaceId: "ws_abcdefgh2345",

@@ -3,6 +3,8 @@ import type { Balloon, BootSource, Drive, MachineConfig } from "./bodies.ts";
 
 /** what a VM is booted with */
 export interface GuestPlan {
+  /** of the microVM, so that its process can be told from others */
+  id: string;
   machine: MachineConfig;
   boot: BootSource;
   drives: readonly Drive[];
@@ -20,6 +22,8 @@ export function guestArguments(plan: GuestPlan, channel: string, counterKhz: num
   const emulation = emulationOf(plan, counterKhz);
   return [
     ...emulation.machine,
+    "-name",
+    plan.id,
     "-kernel",
     boot.kernel_image_path,
     ...(boot.initrd_path === null ? [] : ["-initrd", boot.initrd_path]),

@@ -22,6 +22,7 @@ export class Vm {
   readonly drives = new Drives();
   readonly interfaces = new Interfaces();
   readonly mmds: Mmds;
+  readonly #id: string;
   readonly #losesVsock: boolean;
   state: VmState = "Not started";
   machine: MachineConfig = usualMachineConfig;
@@ -37,7 +38,8 @@ export class Vm {
   #guest: Guest | null = null;
   #socket: VsockSocket | null = null;
 
-  constructor(options: { mmdsBytes: number; losesVsock: boolean }) {
+  constructor(options: { id: string; mmdsBytes: number; losesVsock: boolean }) {
+    this.#id = options.id;
     this.mmds = new Mmds(options.mmdsBytes);
     this.#losesVsock = options.losesVsock;
   }
@@ -85,6 +87,7 @@ export class Vm {
     try {
       this.#guest = await Guest.start(
         {
+          id: this.#id,
           machine: this.machine,
           boot: this.boot,
           drives: this.drives.all,

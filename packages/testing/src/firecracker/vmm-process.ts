@@ -27,7 +27,11 @@ export class VmmProcess implements Surroundings {
     this.version = faults.version;
     this.#faults = faults;
     this.#flags = flags;
-    this.vm = new Vm({ mmdsBytes: flags.mmdsBytes ?? flags.maxPayloadBytes, losesVsock: faults.lostVsock });
+    this.vm = new Vm({
+      id: flags.id,
+      mmdsBytes: flags.mmdsBytes ?? flags.maxPayloadBytes,
+      losesVsock: faults.lostVsock,
+    });
   }
 
   describe(state: string): string {

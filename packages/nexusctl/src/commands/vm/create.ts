@@ -15,6 +15,7 @@ interface Flags extends OutputFlags {
   readonly memory?: number;
   readonly vmm: VmmChoice;
   readonly restart: RestartPolicy;
+  readonly startOnBoot?: boolean;
   readonly start?: boolean;
 }
 
@@ -66,6 +67,12 @@ export default defineCommand({
         default: "auto",
         brief: "what runs it; auto takes the best that works here",
       },
+      startOnBoot: {
+        kind: "boolean",
+        optional: true,
+        withNegated: false,
+        brief: "start it whenever the host has booted",
+      },
       start: { kind: "boolean", optional: true, withNegated: false, brief: "start it as well" },
       ...outputFlags,
     },
@@ -90,6 +97,7 @@ export default defineCommand({
       ...(flags.memory === undefined ? {} : { memoryMiB: flags.memory }),
       vmm: flags.vmm,
       restart: flags.restart,
+      startOnBoot: flags.startOnBoot ?? false,
     };
     const created = await doing(`create VM "${name}"`, () => cli.client.call("vm.create", { body }));
     const { vm, startedMs } = flags.start
