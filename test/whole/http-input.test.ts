@@ -47,6 +47,7 @@ const refused: Record<WithBody, Record<string, readonly unknown[]>> = {
     memoryMiB: [...notNumbers, 63, 1_048_577],
     vmm: [1, null, "QEMU", "docker"],
     restart: [1, null, "sometimes", true],
+    startOnBoot: ["true", 1, null],
   },
   "vm.start": { waitForAgent: ["true", 1, null], timeoutMs: [...notNumbers, 999, 600_001] },
   "vm.stop": { graceMs: [...notNumbers, -1, 600_001] },

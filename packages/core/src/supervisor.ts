@@ -11,6 +11,7 @@ import {
 import { refuseMemory } from "./admission.ts";
 import { decide, type VmRequest } from "./decide.ts";
 import { notFound } from "./errors.ts";
+import { explainAbsence, explainEnd } from "./ends.ts";
 import { failpoint } from "./failpoint.ts";
 import { LiveVm } from "./live-vm.ts";
 import type {
@@ -586,51 +587,10 @@ export function requireDecision(vm: VmRecord, request: VmRequest): void {
   if (!decision.accept) throw new WorkfortError("wrong_state", decision.reason, { hint: decision.hint });
 }
 
-/** What the end of a VMM means. A clean exit that nobody asked for is the guest's own doing, unless its kernel panicked. */
 function refuseSwitching(live: LiveVm): void {
   if (!live.switching) return;
   const { name } = live.vm;
   throw new WorkfortError("wrong_state", `VM "${name}" is just being paused or resumed`, {
     hint: `nexusctl vm get ${name}`,
   });
-}
-
-export function explainEnd(
-  asked: string | null,
-  end: VmmEnd,
-  console: Buffer,
-): { state: "stopped" | "crashed"; reason: string } {
-  if (asked !== null) return { state: "stopped", reason: asked };
-  if (end.signal !== null)
-    return { state: "crashed", reason: withLastWords(`the VMM was ended by ${end.signal}`, end) };
-  if (end.exitCode !== 0)
-    return {
-      state: "crashed",
-      reason: withLastWords(
-        `the VMM exited with code ${end.exitCode}${end.meaning === null ? "" : ` (${end.meaning})`}`,
-        end,
-      ),
-    };
-  const tail = console.subarray(-16_384).toString("latin1");
-  const trouble = /(Kernel panic - not syncing[^\r\n]*|guest-agent: fatal:[^\r\n]*)/.exec(tail);
-  if (trouble?.[1] !== undefined) return { state: "crashed", reason: trouble[1].slice(0, 300) };
-  return { state: "stopped", reason: "the guest shut itself down" };
-}
-
-function withLastWords(what: string, end: VmmEnd): string {
-  const words = end.lastWords.slice(0, 300);
-  return words === "" ? what : `${what}: ${words}`;
-}
-
-function explainAbsence(
-  vm: VmRecord,
-  boot: BootRecord | undefined,
-  hostBootId: string,
-): { state: "stopped" | "crashed"; reason: string } {
-  if (boot?.run != null && boot.run.hostBootId !== hostBootId)
-    return { state: "crashed", reason: "the host restarted" };
-  if (vm.state === "starting")
-    return { state: "stopped", reason: "the daemon ended while it was starting; the start was undone" };
-  if (vm.state === "stopping") return { state: "stopped", reason: "stopped on request" };
-  return { state: "crashed", reason: "its VMM and keeper were gone when the daemon came back" };
 }
