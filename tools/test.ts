@@ -58,6 +58,7 @@ try {
     await runNode("over Firecracker's protocol", vmSuite, {
       ...env,
       WORKFORT_TEST_FIRECRACKER: (await makeFirecrackerDouble(directory)).program,
+      WORKFORT_TEST_CONFINE: "false",
     });
     await runNode(
       "without privilege",

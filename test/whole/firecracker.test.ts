@@ -18,7 +18,10 @@ async function withFirecracker(
   try {
     const { program, setFault } = await makeFirecrackerDouble(daemon.directory);
     await setFault(fault);
-    await fs.writeFile(daemon.locations.configFile, `api:\n  listen: off\nvmm:\n  firecracker: ${program}\n`);
+    await fs.writeFile(
+      daemon.locations.configFile,
+      `api:\n  listen: off\nvmm:\n  firecracker: ${program}\n  confine: false\n`,
+    );
     await daemon.start();
     await daemon.importBase();
     await daemon.client.call("vm.create", { body: { name: "dev", image: "base", memoryMiB: 256 } });

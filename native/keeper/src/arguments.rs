@@ -1,4 +1,5 @@
-//! The command line: `--socket <path> --console-bytes <n> [--error-bytes <n>] [--cwd <dir>] -- <program> [argument…]`.
+//! The command line: `--socket <path> --console-bytes <n> [option…] -- <program> [argument…]`; the options are in
+//! codex/reference/keeper-protocol.md.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -12,8 +13,20 @@ pub struct Arguments {
     pub console_bytes: usize,
     pub error_bytes: usize,
     pub cwd: Option<PathBuf>,
+    /// control groups that keeper and program enter, one of each hierarchy
+    pub cgroups: Vec<PathBuf>,
+    /// a FIFO that the keeper makes and reads into the ring of errors
+    pub log: Option<PathBuf>,
+    pub reach: Reach,
     /// program and arguments, never empty
     pub program: Vec<PathBuf>,
+}
+
+/// what the program may open; everything where both are empty
+#[derive(Debug, Default)]
+pub struct Reach {
+    pub read: Vec<PathBuf>,
+    pub write: Vec<PathBuf>,
 }
 
 pub fn parse(words: Vec<OsString>) -> Result<Arguments, String> {
@@ -21,6 +34,9 @@ pub fn parse(words: Vec<OsString>) -> Result<Arguments, String> {
     let mut console_bytes = None;
     let mut error_bytes = DEFAULT_ERROR_BYTES;
     let mut cwd = None;
+    let mut cgroups = Vec::new();
+    let mut log = None;
+    let mut reach = Reach::default();
     let mut words = words.into_iter();
     while let Some(word) = words.next() {
         let name = word.to_string_lossy().into_owned();
@@ -33,6 +49,10 @@ pub fn parse(words: Vec<OsString>) -> Result<Arguments, String> {
             "--console-bytes" => console_bytes = Some(ring_bytes(&name, &value)?),
             "--error-bytes" => error_bytes = ring_bytes(&name, &value)?,
             "--cwd" => cwd = Some(PathBuf::from(value)),
+            "--cgroup" => cgroups.push(PathBuf::from(value)),
+            "--log" => log = Some(PathBuf::from(value)),
+            "--may-read" => reach.read.push(PathBuf::from(value)),
+            "--may-write" => reach.write.push(PathBuf::from(value)),
             _ => return Err(format!("there is no option {name}")),
         }
     }
@@ -49,6 +69,9 @@ pub fn parse(words: Vec<OsString>) -> Result<Arguments, String> {
         console_bytes: console_bytes.ok_or("--console-bytes is missing")?,
         error_bytes,
         cwd,
+        cgroups,
+        log,
+        reach,
         program,
     })
 }

@@ -10,6 +10,7 @@
 
 mod arguments;
 mod clock;
+mod confinement;
 mod connection;
 mod failure;
 mod program;
@@ -42,8 +43,13 @@ fn keep() -> Result<(), Failure> {
         println!("{}", clock::counter_khz().map_or("null".into(), |khz| khz.to_string()));
         return Ok(());
     }
+    if words == ["--landlock"] {
+        println!("{}", sys::landlock_version());
+        return Ok(());
+    }
     let arguments = arguments::parse(words).map_err(Failure::arguments)?;
     sys::detach();
+    confinement::enter(&arguments.cgroups)?;
     let signals = sys::signal_descriptor().map_err(|why| Failure::new("signals", why))?;
     let socket = Socket::bind(&arguments.socket)?;
     let served = start(&arguments).and_then(|program| {

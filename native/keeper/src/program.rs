@@ -10,11 +10,14 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::arguments::Arguments;
+use crate::confinement;
 use crate::failure::Failure;
 use crate::ring::Ring;
 use crate::sys;
@@ -29,6 +32,7 @@ pub struct Program {
     input: Option<File>,
     output: Option<File>,
     errors: Option<File>,
+    log: Option<File>,
     pub console: Ring,
     pub error_ring: Ring,
     reaped: Option<Reaped>,
@@ -60,7 +64,9 @@ pub fn start(arguments: &Arguments) -> Result<Program, Failure> {
         std::fs::metadata(cwd.join(".")).map_err(|why| Failure::new(cwd.display(), why))?;
         command.current_dir(cwd);
     }
+    let log = arguments.log.as_deref().map(open_log).transpose()?;
     sys::bind_to_parent(&mut command);
+    confinement::apply(&mut command, &arguments.reach)?;
     let mut child = command.spawn().map_err(|why| match why.raw_os_error() {
         // the keeper could not even try
         Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE) => Failure::new(&name, why),
@@ -79,6 +85,7 @@ pub fn start(arguments: &Arguments) -> Result<Program, Failure> {
         input: None,
         output: None,
         errors: None,
+        log,
         console: Ring::new(arguments.console_bytes),
         error_ring: Ring::new(arguments.error_bytes),
         reaped: None,
@@ -133,7 +140,9 @@ impl Program {
     pub fn settle(&mut self) {
         let Some(reaped) = &self.reaped else { return };
         if (self.output.is_none() && self.errors.is_none()) || reaped.at.elapsed() >= DRAIN {
-            (self.output, self.errors) = (None, None);
+            // no writer is left, or none that is waited for; what a FIFO holds is all there will be
+            read_into(&mut self.log, &mut self.error_ring, |_| true);
+            (self.output, self.errors, self.log) = (None, None, None);
             self.ended = true;
         }
     }
@@ -148,7 +157,7 @@ impl Program {
     }
 
     pub fn output_descriptors(&self) -> impl Iterator<Item = RawFd> {
-        [&self.output, &self.errors].into_iter().flatten().map(AsRawFd::as_raw_fd)
+        [&self.output, &self.errors, &self.log].into_iter().flatten().map(AsRawFd::as_raw_fd)
     }
 
     pub fn input_descriptor(&self) -> Option<RawFd> {
@@ -159,6 +168,7 @@ impl Program {
     pub fn read_outputs(&mut self, ready: impl Fn(RawFd) -> bool) {
         read_into(&mut self.output, &mut self.console, &ready);
         read_into(&mut self.errors, &mut self.error_ring, &ready);
+        read_into(&mut self.log, &mut self.error_ring, &ready);
     }
 
     /// Offers at most `INPUT_BYTES`, which a pipe takes as a whole or not at all, pipe(7).
@@ -196,6 +206,13 @@ impl Program {
             ),
         }
     }
+}
+
+/// Makes the FIFO and opens it for reading, before there is anybody to write.
+fn open_log(path: &Path) -> Result<File, Failure> {
+    let opened = sys::make_fifo(path)
+        .and_then(|()| File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW).open(path));
+    opened.map_err(|why| Failure::new(path.display(), why))
 }
 
 fn pipe(end: Option<OwnedFd>) -> io::Result<Option<File>> {

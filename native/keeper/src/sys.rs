@@ -1,9 +1,12 @@
 //! The system calls that the standard library does not offer; all unsafe code is here.
 
+use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
 /// Leaves the caller's session and closes what it left open; hang-ups and broken pipes are no reason to die.
@@ -34,7 +37,8 @@ pub fn set_umask(mask: u32) -> u32 {
 /// of the kernel's signal sets, not libc's
 const SIGNAL_SET_BYTES: usize = 8;
 
-/// The child dies with this process, has a group of its own, default signals and none of them blocked.
+/// The child dies with this process, has a group of its own, default signals and none of them blocked; it gains no
+/// privilege by what it executes, and leaves no core, which would hold a guest's memory.
 pub fn bind_to_parent(command: &mut Command) {
     let parent = std::process::id() as libc::pid_t;
     let default = [0_u64; 8]; // no smaller than the kernel's `struct sigaction`; SIG_DFL, no flags, an empty mask
@@ -49,6 +53,11 @@ pub fn bind_to_parent(command: &mut Command) {
             let mut none = std::mem::zeroed();
             libc::sigemptyset(&mut none);
             libc::sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut());
+            let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+            if libc::setrlimit(libc::RLIMIT_CORE, &none) != 0 || libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0
+            {
+                return Err(io::Error::last_os_error());
+            }
             if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 {
                 return Err(io::Error::last_os_error());
             }
@@ -58,6 +67,13 @@ pub fn bind_to_parent(command: &mut Command) {
             Ok(())
         });
     }
+}
+
+/// The newest version of Landlock that the kernel knows, 0 where it has none.
+pub fn landlock_version() -> i64 {
+    const ASK_FOR_VERSION: u32 = 1;
+    // SAFETY: asked for its version, the call takes nothing else.
+    unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<u8>(), 0_usize, ASK_FOR_VERSION) }.max(0)
 }
 
 /// A descriptor that becomes readable on CHLD, TERM and INT, which are blocked otherwise.
@@ -86,6 +102,13 @@ pub const SIGNAL_RECORD_BYTES: usize = 128;
 pub fn send_signal(pid: u32, signal: i32) -> io::Result<()> {
     // SAFETY: plain system call; the pid is that of an unreaped child, so it cannot be anybody else's.
     if unsafe { libc::kill(pid as libc::pid_t, signal) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// A FIFO that only its owner may open.
+pub fn make_fifo(path: &Path) -> io::Result<()> {
+    let name = CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: the name is a C string.
+    if unsafe { libc::mkfifo(name.as_ptr(), 0o600) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 pub fn set_nonblocking(fd: RawFd) -> io::Result<()> {

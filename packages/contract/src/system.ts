@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { StorageStatus } from "./image.ts";
-import { Accelerator, VmmKind } from "./vm.ts";
+import { Accelerator, Confinement, VmmKind } from "./vm.ts";
 
 export const Health = z.object({ status: z.enum(["ok", "stopping"]), version: z.string() });
 export type Health = z.infer<typeof Health>;
@@ -13,6 +13,7 @@ export const VmmStatus = z.object({
   version: z.string().nullable(),
   binary: z.string().nullable(),
   reason: z.string().describe("why it is used so, or why it cannot be"),
+  confinement: Confinement.nullable().describe("how it is held; null where it cannot be used"),
 });
 export type VmmStatus = z.infer<typeof VmmStatus>;
 

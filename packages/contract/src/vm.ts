@@ -34,12 +34,22 @@ export type RestartPolicy = z.infer<typeof RestartPolicy>;
 export const VcpuCount = wholeNumber(1, 32).describe("virtual CPUs, 1 to 32");
 export const MemoryMiB = wholeNumber(64, 1_048_576, "MiB").describe("guest memory in MiB, 64 to 1048576");
 
+export const Confinement = z.object({
+  group: z
+    .enum(["systemd", "cgroup", "none"])
+    .describe("what limits its memory and processor time: a service of systemd, a control group of ours, nothing"),
+  files: z.enum(["jailer", "landlock", "none"]).describe("what keeps the host's files from it"),
+  reason: z.string().describe("why not more; empty where there is nothing more"),
+});
+export type Confinement = z.infer<typeof Confinement>;
+
 /** the VMM that runs a VM */
 export const RunningVmm = z.object({
   kind: VmmKind,
   accelerator: Accelerator,
   reason: z.string().describe("why this VMM and this accelerator"),
   pid: z.int(),
+  confinement: Confinement,
 });
 export type RunningVmm = z.infer<typeof RunningVmm>;
 

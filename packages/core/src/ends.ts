@@ -10,16 +10,11 @@ interface Explanation {
 /** What the end of a VMM means. A clean exit that nobody asked for is the guest's own doing, unless its kernel panicked. */
 export function explainEnd(asked: string | null, end: VmmEnd, console: Buffer): Explanation {
   if (asked !== null) return { state: "stopped", reason: asked };
+  const meaning = end.meaning === null ? "" : ` (${end.meaning})`;
   if (end.signal !== null)
-    return { state: "crashed", reason: withLastWords(`the VMM was ended by ${end.signal}`, end) };
+    return { state: "crashed", reason: withLastWords(`the VMM was ended by ${end.signal}${meaning}`, end) };
   if (end.exitCode !== 0)
-    return {
-      state: "crashed",
-      reason: withLastWords(
-        `the VMM exited with code ${end.exitCode}${end.meaning === null ? "" : ` (${end.meaning})`}`,
-        end,
-      ),
-    };
+    return { state: "crashed", reason: withLastWords(`the VMM exited with code ${end.exitCode}${meaning}`, end) };
   const tail = console.subarray(-16_384).toString("latin1");
   const trouble = /(Kernel panic - not syncing[^\r\n]*|guest-agent: fatal:[^\r\n]*)/.exec(tail);
   if (trouble?.[1] !== undefined) return { state: "crashed", reason: trouble[1].slice(0, 300) };

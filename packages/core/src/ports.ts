@@ -179,7 +179,7 @@ export interface VmmEnd {
   signal: string | null;
   /** the last line of the VMM's own error output that says something; may be empty */
   lastWords: string;
-  /** what the exit code means to this VMM, where it means something of its own */
+  /** what the exit code or signal means, where more is known than its number or name */
   meaning: string | null;
   /** Unix ms */
   endedAt: number;

@@ -475,10 +475,12 @@ export class Supervisor {
     );
   }
 
-  /** A VMM dies with its keeper, so a keeper that has gone means that the VM has, too. */
+  /** A VMM dies with its keeper, or else with the release of its run. */
   async #noteLostKeeper(live: LiveVm, error: unknown): Promise<void> {
     this.#log.error({ vm: live.vm.name, err: error }, "the keeper of a VM is gone");
-    await live.run?.release().catch(() => {});
+    await live.run?.release().catch((failed: unknown) => {
+      this.#log.error({ vm: live.vm.name, err: failed }, "what is left of a VM's run could not be removed");
+    });
     this.#settle(live, "crashed", "its keeper is gone, and the VMM with it", null);
     this.#tellEnd(live);
   }

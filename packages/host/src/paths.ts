@@ -35,6 +35,8 @@ export function pathsOf(locations: Locations) {
     socket: locations.socket,
     runs: join(runtimeDirectory, "vms"),
     run: (vmId: string) => join(runtimeDirectory, "vms", bareId(vmId)),
+    /** where Firecracker's jailer makes the file systems that its VMMs see; not at run-time files, which hold no devices */
+    jails: join(dataDirectory, "jails"),
   } as const;
 }
 
@@ -45,7 +47,7 @@ const socketPathBytes = 107;
 
 /** Throws where a directory of run-time files lies so deep that the sockets in it could not be reached. */
 export function requireRoomForSockets(paths: Paths): void {
-  const longest = runPaths(paths.run(newId("vm"))).keeper;
+  const longest = runPaths(paths.run(newId("vm"))).vsock;
   const over = Buffer.byteLength(longest) - socketPathBytes;
   if (over > 0)
     throw new WorkfortError(
@@ -55,14 +57,20 @@ export function requireRoomForSockets(paths: Paths): void {
     );
 }
 
-/** Sockets of one run of a VM, inside its directory. */
+/** What one run of a VM has on disk: `vmm` is the VMM's own directory, the rest is kept from it. */
 export function runPaths(directory: string) {
+  const vmm = join(directory, "vmm");
   return {
     keeper: join(directory, "keeper"),
-    agent: join(directory, "agent"),
-    qmp: join(directory, "qmp"),
+    /** what its processes are held by (confinement/held.ts) */
+    held: join(directory, "held.json"),
+    vmm,
+    agent: join(vmm, "agent"),
+    qmp: join(vmm, "qmp"),
     /** Firecracker's API */
-    api: join(directory, "api"),
-    vsock: join(directory, "vsock"),
+    api: join(vmm, "api"),
+    vsock: join(vmm, "vsock"),
+    /** a FIFO for its log */
+    log: join(vmm, "log"),
   } as const;
 }

@@ -14,6 +14,7 @@ import {
   type Host,
   type VmmDriver,
 } from "@workfort/core";
+import { Confinement } from "@workfort/host/confinement/confinement.ts";
 import { ConsoleFiles } from "@workfort/host/console-files.ts";
 import { http2Guests } from "@workfort/host/guest/link.ts";
 import { Ext4Builder } from "@workfort/host/images/builder.ts";
@@ -49,7 +50,8 @@ export interface Parts {
 
 /** in order of preference */
 export function vmmDrivers(config: Config, paths: Paths, kernels: KernelDirectory, hostBootId: string): VmmDriver[] {
-  const needs = { paths, keeperProgram: programs.keeper, kernels, hostBootId };
+  const confinement = new Confinement({ keeperProgram: programs.keeper, files: config.vmm.confine });
+  const needs = { paths, keeperProgram: programs.keeper, confinement, kernels, hostBootId };
   return [
     new FirecrackerDriver({ ...needs, configuredBinary: config.vmm.firecracker ?? null }),
     new QemuDriver({ ...needs, configuredBinary: config.vmm.qemu ?? null }),

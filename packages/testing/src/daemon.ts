@@ -184,7 +184,7 @@ export class TestDaemon {
 
 /** Makes a daemon without starting it. */
 export async function makeDaemon(options: DaemonOptions = {}): Promise<TestDaemon> {
-  const { root, kernelDirectory, firecracker } = testEnvironment();
+  const { root, kernelDirectory, firecracker, confine } = testEnvironment();
   const directory = await fs.mkdtemp(join(root, "d"));
   const runtimeDirectory = await fs.mkdtemp(join(tmpdir(), "wf"));
   const daemon = new TestDaemon(directory, runtimeDirectory, options.env ?? {});
@@ -192,7 +192,8 @@ export async function makeDaemon(options: DaemonOptions = {}): Promise<TestDaemo
   await fs.mkdir(dataDirectory, { recursive: true, mode: 0o700 });
   await fs.mkdir(join(configFile, ".."), { recursive: true });
   const config = options.config ?? "api:\n  listen: off\n";
-  const vmm = firecracker === null ? "" : `vmm:\n  default: firecracker\n  firecracker: ${firecracker}\n`;
+  const vmm =
+    firecracker === null ? "" : `vmm:\n  default: firecracker\n  firecracker: ${firecracker}\n  confine: ${confine}\n`;
   await fs.writeFile(configFile, config + (config.includes("vmm:") ? "" : vmm));
   if (!options.withoutKernel) {
     await fs.mkdir(join(dataDirectory, "kernels"));

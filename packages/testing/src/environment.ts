@@ -14,6 +14,8 @@ export interface TestEnvironment {
   rootfsImage: string;
   /** where the tests of VMs are to be run by Firecracker, its program */
   firecracker: string | null;
+  /** whether VMMs are kept from the host's files; a double needs the checkout */
+  confine: boolean;
 }
 
 export function testEnvironment(): TestEnvironment {
@@ -27,6 +29,7 @@ export function testEnvironment(): TestEnvironment {
     kernelDirectory,
     rootfsImage: join(root, "debian.ext4"),
     firecracker: process.env["WORKFORT_TEST_FIRECRACKER"] ?? null,
+    confine: process.env["WORKFORT_TEST_CONFINE"] !== "false",
   };
 }
 

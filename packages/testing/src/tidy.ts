@@ -42,6 +42,10 @@ async function assertTidyNow(daemon: TestDaemon): Promise<void> {
       workspaces: await onDisk(join(dataDirectory, "workspaces")),
       drives: await onDisk(join(dataDirectory, "drives")),
       runs: await onDisk(join(runtimeDirectory, "vms")),
+      jails: (await fs.readdir(join(dataDirectory, "jails"), { recursive: true }).catch((): string[] => [])).filter(
+        (path) => path.split("/").length === 2 && !live.includes(path.split("/")[1] ?? ""),
+      ),
+      cgroups: (await cgroups()).filter((name) => !live.includes(name) && vms.some((vm) => bare(vm.id) === name)),
       temporary: (await fs.readdir(dataDirectory, { recursive: true })).filter((name) => name.includes(".tmp")),
       usersOfWorkspaces: workspaces.filter(
         (workspace) => workspace.vmId !== null && !vms.some((vm) => vm.id === workspace.vmId),
@@ -53,6 +57,8 @@ async function assertTidyNow(daemon: TestDaemon): Promise<void> {
       workspaces: workspaces.map((workspace) => bare(workspace.id)).toSorted(),
       drives: drives.map((drive) => bare(drive.id)).toSorted(),
       runs: live.toSorted(),
+      jails: [],
+      cgroups: [],
       temporary: [],
       usersOfWorkspaces: [],
     },
@@ -62,4 +68,10 @@ async function assertTidyNow(daemon: TestDaemon): Promise<void> {
       live.some((id) => line.includes(id)),
       line,
     );
+}
+
+/** Names of the control groups of VMs, of whatever daemon. */
+async function cgroups(): Promise<string[]> {
+  const places = await fs.readdir("/sys/fs/cgroup", { recursive: true }).catch((): string[] => []);
+  return places.flatMap((path) => /(?:^|\/)workfort\/([^/]+)$/.exec(path)?.[1] ?? []);
 }

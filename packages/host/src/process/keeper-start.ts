@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { resolve as absolute } from "node:path";
 import * as z from "zod";
+import type { Reach } from "../confinement/reach.ts";
 import { KeeperError } from "./keeper-answer.ts";
 
 /** for a VMM to be executed, ms; only a program on a dead disk takes that long */
@@ -16,6 +17,14 @@ export interface KeeperStart {
   consoleBytes: number;
   /** working directory of the VMM, `/` if absent */
   cwd?: string;
+  /** words before the keeper's own, of a program that runs it and ends with its exit code; it may stay while the keeper runs */
+  launcher?: readonly string[];
+  /** control groups that keeper and VMM enter */
+  cgroups?: readonly string[];
+  /** a FIFO that is made and read where the VMM's stderr is read */
+  log?: string;
+  /** all that the VMM may open; everything where it is absent */
+  reach?: Reach;
   /** whole environment of keeper and VMM, this process's own if absent */
   env?: Record<string, string>;
   /** the VMM and its arguments */
@@ -50,14 +59,21 @@ async function runUntilDetached(
   start: KeeperStart,
 ): Promise<{ code: number | string; output: string; errors: string }> {
   const { promise, resolve, reject } = Promise.withResolvers<number | string>();
-  const child = spawn(absolute(start.program), keeperArguments(start), {
+  const [program = "", ...words] = [...(start.launcher ?? []), absolute(start.program), ...keeperArguments(start)];
+  const child = spawn(program, words, {
     detached: true, // a session of its own
     stdio: ["ignore", "pipe", "pipe"],
     cwd: "/", // nothing that somebody may want to unmount
     ...(start.env === undefined ? {} : { env: start.env }),
   });
   let [output, errors] = ["", ""];
-  child.stdout.on("data", (chunk: Buffer) => (output = (output + chunk.toString("utf8")).slice(0, keptCharacters)));
+  const launched = start.launcher !== undefined && start.launcher.length > 0;
+  child.stdout.on("data", (chunk: Buffer) => {
+    output = (output + chunk.toString("utf8")).slice(0, keptCharacters);
+    if (!launched || !output.includes("\n")) return;
+    child.kill("SIGKILL"); // the launcher only waits now
+    resolve(0);
+  });
   child.stderr.on("data", (chunk: Buffer) => (errors = (errors + chunk.toString("utf8")).slice(0, keptCharacters)));
   child.once("error", (error) =>
     reject(
@@ -93,13 +109,18 @@ async function runUntilDetached(
 }
 
 function keeperArguments(start: KeeperStart): string[] {
-  const cwd = start.cwd === undefined ? [] : ["--cwd", absolute(start.cwd)];
+  const option = (name: string, values: readonly string[]): string[] =>
+    values.flatMap((value) => [name, absolute(value)]);
   return [
     "--socket",
     absolute(start.socketPath),
     "--console-bytes",
     String(start.consoleBytes),
-    ...cwd,
+    ...option("--cwd", start.cwd === undefined ? [] : [start.cwd]),
+    ...option("--cgroup", start.cgroups ?? []),
+    ...option("--log", start.log === undefined ? [] : [start.log]),
+    ...option("--may-read", start.reach?.read ?? []),
+    ...option("--may-write", start.reach?.write ?? []),
     "--",
     ...start.argv,
   ];

@@ -6,6 +6,10 @@ export interface Mount {
   type: string;
   /** device or other source */
   source: string;
+  /** of the file system, the directory that is mounted */
+  root: string;
+  /** the mount's own options and its file system's, separated by commas */
+  options: string;
 }
 
 /** The mount that `path` itself is the mount point of; null if it is none. */
@@ -14,16 +18,34 @@ export async function findMount(path: string): Promise<Mount | null> {
   return (await listMounts()).findLast((mount) => mount.target === real) ?? null;
 }
 
+/** The mount that `path` lies in. */
+export async function findMountOf(path: string): Promise<Mount | null> {
+  const real = await fs.realpath(path).catch(() => path);
+  const above = (target: string): boolean => target === "/" || real === target || real.startsWith(`${target}/`);
+  const mounts = (await listMounts()).filter(({ target }) => above(target));
+  return mounts.reduce<Mount | null>(
+    (best, mount) => (best === null || mount.target.length >= best.target.length ? mount : best),
+    null,
+  );
+}
+
 /** proc_pid_mountinfo(5); spaces and backslashes are written in octal */
-async function listMounts(): Promise<Mount[]> {
+export async function listMounts(): Promise<Mount[]> {
   const text = await fs.readFile("/proc/self/mountinfo", "utf8");
   return text
     .split("\n")
     .filter((line) => line !== "")
     .map((line) => {
       const [before = "", after = ""] = line.split(" - ");
-      const [type = "", source = ""] = after.split(" ");
-      return { target: unescape(before.split(" ")[4] ?? ""), type, source: unescape(source) };
+      const [, , , root = "", target = "", own = ""] = before.split(" ");
+      const [type = "", source = "", general = ""] = after.split(" ");
+      return {
+        target: unescape(target),
+        type,
+        source: unescape(source),
+        root: unescape(root),
+        options: `${own},${general}`,
+      };
     });
 }
 

@@ -1,7 +1,7 @@
-import { promises as fs } from "node:fs";
 import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import type { RunFacts, VmmEnd, VmmRun } from "@workfort/core";
+import { removeRun, runRanOutOfMemory } from "../confinement/held.ts";
 import { KeeperError, type Keeper } from "../process/keeper.ts";
 
 /** between two questions to a keeper that broke off, ms */
@@ -47,8 +47,14 @@ export class KeptRun implements VmmRun {
       signal: end.signal,
       endedAt: end.endedAt,
       lastWords: this.#manner.lastWords(errorOutput),
-      meaning: end.exitCode === null ? null : this.#manner.explainExit(end.exitCode),
+      meaning: end.exitCode === null ? await this.#explainSignal(end.signal) : this.#manner.explainExit(end.exitCode),
     };
+  }
+
+  async #explainSignal(signal: string | null): Promise<string | null> {
+    if (signal !== "SIGKILL") return null;
+    const starved = await runRanOutOfMemory(this.facts.directory).catch(() => false);
+    return starved ? "it wanted more memory than its control group may have" : null;
   }
 
   /** Only a keeper that cannot be reached has gone; one that is busy is asked again. */
@@ -95,6 +101,6 @@ export class KeptRun implements VmmRun {
 
   async release(): Promise<void> {
     await this.#keeper.release();
-    await fs.rm(this.facts.directory, { recursive: true, force: true });
+    await removeRun(this.facts.directory);
   }
 }

@@ -1,6 +1,9 @@
 import { promises as fs } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { WorkfortError } from "@workfort/contract";
+import type { Confinement } from "../confinement/confinement.ts";
+import { removeRun } from "../confinement/held.ts";
+import { reachOf, type Reach } from "../confinement/reach.ts";
 import { runPaths } from "../paths.ts";
 import { Keeper, KeeperError, startKeeper, type KeeperStarted, type VmmStatus } from "../process/keeper.ts";
 import type { Manner } from "./kept-run.ts";
@@ -25,9 +28,19 @@ const inherited = Object.fromEntries(
 export interface KeptStart {
   manner: Manner;
   keeperProgram: string;
+  confinement: Confinement;
   vmName: string;
   directory: string;
-  argv: readonly string[];
+  /** what keeper and VMM may use together */
+  limits: { memoryMiB: number; vcpuCount: number };
+  /** the VMM's program and arguments */
+  argv: readonly [string, ...string[]];
+  /** what it opens for its guest, beside its own directory; null where a jail of its own holds it */
+  files: Reach | null;
+  /** the directory that its jail is made in, which goes with the run; null where it has none */
+  jail: { directory: string; root: string; make(): Promise<void> } | null;
+  /** whether it writes a log beside its standard streams */
+  hasLog: boolean;
   /** Resolves when the VMM has been told everything and its guest runs. */
   bringUp(signal: AbortSignal): Promise<void>;
 }
@@ -37,20 +50,14 @@ export async function startKept(
   start: KeptStart,
   signal: AbortSignal,
 ): Promise<{ keeper: Keeper; started: KeeperStarted }> {
-  const { directory, keeperProgram, argv, manner } = start;
-  await fs.mkdir(directory, { recursive: true, mode: 0o700 });
-  const socketPath = runPaths(directory).keeper;
-  const keeper = new Keeper(socketPath);
+  const { directory, manner } = start;
+  const keeper = new Keeper(runPaths(directory).keeper);
+  await refuseLiving(directory);
   try {
-    await removeStaleSockets(directory);
+    await removeRun(directory);
+    await fs.mkdir(directory, { recursive: true, mode: 0o700 });
     signal.throwIfAborted();
-    const started = await startKeeper({
-      program: keeperProgram,
-      socketPath,
-      consoleBytes: consoleRingBytes,
-      env: inherited,
-      argv,
-    });
+    const started = await startHeld(start);
     await bringUpOrEnd(start, keeper, signal);
     return { keeper, started };
   } catch (error) {
@@ -64,6 +71,40 @@ export async function startKept(
   }
 }
 
+/** Starts the keeper where the run is held. */
+async function startHeld(start: KeptStart): Promise<KeeperStarted> {
+  const { directory, confinement, vmName, limits, jail, argv, files } = start;
+  const { launcher, cgroups } = await confinement.hold({
+    directory,
+    vmName,
+    limits,
+    jail: jail?.directory ?? null,
+    env: inherited,
+  });
+  const { keeper: socketPath, vmm, log } = runPaths(directory);
+  if (jail === null) await fs.mkdir(vmm, { mode: 0o700 });
+  else {
+    await jail.make();
+    await fs.symlink(jail.root, vmm);
+  }
+  const reach =
+    files !== null && (await confinement.hasLandlock())
+      ? await reachOf(argv[0], { read: files.read, write: [vmm, ...files.write] })
+      : null;
+  return await startKeeper({
+    program: start.keeperProgram,
+    socketPath,
+    consoleBytes: consoleRingBytes,
+    launcher,
+    cgroups,
+    ...(start.hasLog ? { log } : {}),
+    ...(reach === null ? {} : { reach }),
+    // a service gets it by its launcher, which needs the daemon's own
+    ...(launcher.length > 0 ? {} : { env: inherited }),
+    argv,
+  });
+}
+
 /** The keeper of a run and what it says; null, and the directory gone, where nothing of the run lives. */
 export async function findKept(directory: string): Promise<{ keeper: Keeper; status: VmmStatus } | null> {
   const keeper = new Keeper(runPaths(directory).keeper);
@@ -71,8 +112,8 @@ export async function findKept(directory: string): Promise<{ keeper: Keeper; sta
     return { keeper, status: await keeper.status() };
   } catch (error) {
     if (!(error instanceof KeeperError) || error.code !== "unreachable") throw error;
-    // a VMM dies with its keeper: nobody listens, so nothing lives
-    await fs.rm(directory, { recursive: true, force: true });
+    // nobody listens: what lives, if anything, is a jailed VMM, which does not die with its keeper
+    await removeRun(directory);
     return null;
   }
 }
@@ -84,9 +125,9 @@ export async function undoStart(keeper: Keeper, directory: string): Promise<void
     await keeper.waitForEnd(AbortSignal.timeout(killBoundMs));
     await keeper.release();
   } catch {
-    // no keeper: it failed before it served, and left nothing
+    // no keeper: it failed before it served
   }
-  await fs.rm(directory, { recursive: true, force: true });
+  await removeRun(directory);
 }
 
 async function bringUpOrEnd(start: KeptStart, keeper: Keeper, signal: AbortSignal): Promise<void> {
@@ -112,10 +153,9 @@ async function bringUpOrEnd(start: KeptStart, keeper: Keeper, signal: AbortSigna
   }
 }
 
-/** Sockets of an earlier run, once it is certain that nobody listens on its keeper's. */
-async function removeStaleSockets(directory: string): Promise<void> {
-  const sockets = runPaths(directory);
-  const alive = await new Keeper(sockets.keeper).status().then(
+/** What lies in the directory is removed, so it must be certain that nobody listens on its keeper's socket. */
+async function refuseLiving(directory: string): Promise<void> {
+  const alive = await new Keeper(runPaths(directory).keeper).status().then(
     () => true,
     (error: unknown) => !(error instanceof KeeperError && error.code === "unreachable"),
   );
@@ -123,5 +163,4 @@ async function removeStaleSockets(directory: string): Promise<void> {
     throw new WorkfortError("vmm_failed", `another VMM still uses ${directory}`, {
       hint: "restart nexusd: it finds and settles what is left of earlier runs",
     });
-  for (const path of Object.values(sockets)) await fs.rm(path, { force: true });
 }

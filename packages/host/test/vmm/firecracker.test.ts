@@ -9,6 +9,7 @@ import type { VmSpec } from "@workfort/core";
 import { FirecrackerApi, FirecrackerError } from "../../src/vmm/firecracker/api.ts";
 import { settingsOf } from "../../src/vmm/firecracker/configuration.ts";
 import { manner } from "../../src/vmm/firecracker/manner.ts";
+import { hostPlaces, jailPlaces } from "../../src/vmm/firecracker/places.ts";
 import { refuseVersion } from "../../src/vmm/firecracker/version.ts";
 import { openVsock } from "../../src/vmm/firecracker/vsock.ts";
 
@@ -193,7 +194,7 @@ test("a VM's settings: durable drives in order with their limits, a console, and
     mounts: [{ device: "vdb", path: "/work", readOnly: true }],
     directory: "/run/x",
   };
-  const settings = settingsOf(spec);
+  const settings = settingsOf(spec, hostPlaces(spec));
   const bodyOf = (path: string): Record<string, unknown> => settings.find((one) => one.path === path)?.body ?? {};
   assert.deepEqual(
     settings.map(({ path }) => path),
@@ -212,5 +213,10 @@ test("a VM's settings: durable drives in order with their limits, a console, and
     String(bodyOf("/boot-source")["boot_args"]),
     /^console=ttyS0 .*reboot=k.* workfort\.hostname=dev workfort\.mount=vdb:\/work:ro$/,
   );
-  assert.deepEqual(bodyOf("/vsock"), { guest_cid: 7, uds_path: "/run/x/vsock" });
+  assert.deepEqual(bodyOf("/vsock"), { guest_cid: 7, uds_path: "/run/x/vmm/vsock" });
+  const jailed = settingsOf(spec, jailPlaces(spec));
+  assert.deepEqual(
+    jailed.flatMap(({ body }) => [body["kernel_image_path"], body["path_on_host"], body["uds_path"]]).filter(Boolean),
+    ["/vmlinux", "/drive0", "/drive1", "/vsock"],
+  );
 });

@@ -7,6 +7,7 @@ import { formatAge, formatMiB } from "../format/units.ts";
 import { wrapWords } from "../format/wrap.ts";
 import { show } from "../show.ts";
 import { storageLine } from "../views/storage.ts";
+import { confinementLine } from "../views/vm.ts";
 
 /** where the values begin */
 const valueColumn = 10;
@@ -44,6 +45,7 @@ export function statusText(status: Status, now: number, paint: Paint, columns: n
       ],
       ["VMM", vmm.usable ? vmmName(status) : paint("red", `${vmm.kind} cannot be used`)],
       ...wrapWords(printable(vmm.reason), columns - valueColumn).map((line) => ["", paint("dim", line)] as const),
+      ["Confined", vmm.confinement === null ? null : confinementLine(vmm.confinement)],
       ["Kernel", status.kernel ?? paint("red", "none: VMs cannot start")],
       ["VMs", `${status.runningCount} of ${status.vmCount} running`],
       [

@@ -1,4 +1,4 @@
-import type { Vm } from "@workfort/contract";
+import type { Confinement, Vm } from "@workfort/contract";
 import { printable, type Paint, type Style } from "../format/colour.ts";
 import { renderPairs, renderTable, type Cell, type Column } from "../format/table.ts";
 import { formatAge, formatDuration, formatMiB, formatTime } from "../format/units.ts";
@@ -70,6 +70,7 @@ export function vmDetail(vm: Vm, now: number, paint: Paint, columns: number): st
       ...wrapWords(printable(running?.reason ?? ""), columns - valueColumn).map(
         (line) => ["", line === "" ? null : paint("dim", line)] as const,
       ),
+      ["Confined", running === null ? null : confinementLine(running.confinement)],
       ["CID", String(vm.cid)],
       ["Created", time(vm.createdAt)],
       ["Started", time(vm.startedAt)],
@@ -89,6 +90,13 @@ function restartLine({ restart, restartAt, startOnBoot }: Vm, now: number): stri
 function driveLine({ name, mountPath, readOnly, device }: Vm["drives"][number], paint: Paint): string {
   const how = [mountPath === null ? name : `${name} on ${printable(mountPath)}`, ...(readOnly ? ["read-only"] : [])];
   return `${how.join(", ")}  ${paint("dim", device)}`;
+}
+
+/** `limits by a control group, files by Landlock` */
+export function confinementLine({ group, files }: Confinement): string {
+  const groups = { systemd: "limits by a service of systemd", cgroup: "limits by a control group", none: "no limits" };
+  const kept = { jailer: "files by the jailer", landlock: "files by Landlock", none: "all files of the host" };
+  return `${groups[group]}, ${kept[files]}`;
 }
 
 export function accelerator(kind: "kvm" | "tcg"): string {

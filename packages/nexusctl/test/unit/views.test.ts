@@ -11,7 +11,8 @@ import { vmDetail, vmTable } from "../../src/views/vm.ts";
 const plain = painter(false);
 const now = Date.UTC(2026, 10, 23, 12, 0, 0);
 
-export const vm: Vm = {
+const confinement = { group: "cgroup", files: "landlock", reason: "" } as const;
+const vm: Vm = {
   id: "vm_abcdefgh2345",
   name: "dev",
   state: "running",
@@ -29,7 +30,7 @@ export const vm: Vm = {
   workspaceName: "dev",
   imageName: "base",
   drives: [],
-  running: { kind: "qemu", accelerator: "tcg", reason: "no kernel boots on /dev/kvm", pid: 4711 },
+  running: { kind: "qemu", accelerator: "tcg", reason: "no kernel boots on /dev/kvm", pid: 4711, confinement },
   createdAt: now - 3 * 86_400_000,
   startedAt: now - 90_000,
   endedAt: null,
@@ -168,7 +169,15 @@ test("status is one screen", () => {
     startedAt: now - 60_000,
     socket: "/run/nexus/nexus.sock",
     tcp: null,
-    vmm: { kind: "qemu", usable: true, accelerator: "tcg", version: "7.2", binary: "/usr/bin/qemu", reason: "no KVM" },
+    vmm: {
+      kind: "qemu",
+      usable: true,
+      accelerator: "tcg",
+      version: "7.2",
+      binary: "/usr/bin/qemu",
+      reason: "no KVM",
+      confinement,
+    },
     kernel: null,
     vmCount: 3,
     runningCount: 1,

@@ -1,5 +1,5 @@
 import { isIP } from "node:net";
-import { exactly, MemoryMiB, oneOf, says, VcpuCount, VmmChoice, wholeNumber } from "@workfort/contract";
+import { exactly, MemoryMiB, oneOf, says, trueOrFalse, VcpuCount, VmmChoice, wholeNumber } from "@workfort/contract";
 import * as z from "zod";
 
 /** keys under a heading; a heading with nothing under it is YAML's null */
@@ -37,6 +37,9 @@ export const Config = section({
     firecracker: AbsolutePath.optional().describe("the Firecracker program; by default the one on PATH"),
     qemu: AbsolutePath.optional().describe("the QEMU program; by default the one on PATH"),
     default: VmmChoice.default("auto").describe("what `auto` means for VMs that do not choose"),
+    confine: trueOrFalse()
+      .default(true)
+      .describe("false leaves VMMs all files of the host, for a program that needs more of them than WorkFort knows"),
   }),
   memory: section({
     limitMiB: wholeNumber(0, 64 * 1_048_576, "MiB")

@@ -1,4 +1,6 @@
 import { Agent, request as httpRequest, type IncomingMessage } from "node:http";
+import { Socket } from "node:net";
+import { connectToVmm } from "../../process/unix-socket.ts";
 
 /** what Firecracker refused, in its own words */
 export class FirecrackerError extends Error {
@@ -21,11 +23,16 @@ const answerBytes = 1024 * 1024;
  * and ten connections at most. Bodies carry their length, since it does not read chunked ones.
  */
 export class FirecrackerApi {
-  readonly #socketPath: string;
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 });
 
   constructor(socketPath: string) {
-    this.#socketPath = socketPath;
+    this.#agent.createConnection = (_, done) => {
+      connectToVmm(socketPath).then(
+        (socket) => done?.(null, socket),
+        (error: Error) => done?.(error, new Socket()),
+      );
+      return undefined;
+    };
   }
 
   /** The answer's JSON, undefined where there is none; rejects with FirecrackerError where it refuses. */
@@ -48,7 +55,6 @@ export class FirecrackerApi {
     const json = body === undefined ? null : Buffer.from(JSON.stringify(body));
     const { promise, resolve, reject } = Promise.withResolvers<{ status: number; text: string }>();
     const request = httpRequest({
-      socketPath: this.#socketPath,
       agent: this.#agent,
       method,
       path,

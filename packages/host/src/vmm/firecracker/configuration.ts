@@ -1,6 +1,6 @@
 import type { RateLimit } from "@workfort/contract";
 import { mountArguments, type Kernel, type VmSpec } from "@workfort/core";
-import { runPaths } from "../../paths.ts";
+import type { Places } from "./places.ts";
 import { probeArgument, probeMemoryMiB } from "../kvm-probe.ts";
 
 /** one request to Firecracker's API */
@@ -25,8 +25,8 @@ const bootArguments = [
   "i8042.dumbkbd",
 ];
 
-/** Everything a VM is told before it boots, in an order that Firecracker always accepts. */
-export function settingsOf(spec: VmSpec): Setting[] {
+/** Everything a VM is told before it boots, in an order that Firecracker always accepts; all paths as it sees them. */
+export function settingsOf(spec: VmSpec, places: Places): Setting[] {
   return [
     {
       path: "/machine-config",
@@ -34,13 +34,13 @@ export function settingsOf(spec: VmSpec): Setting[] {
     },
     {
       path: "/boot-source",
-      body: bootSource(spec.kernel, [`workfort.hostname=${spec.name}`, ...mountArguments(spec.mounts)]),
+      body: bootSource(places.kernel, [`workfort.hostname=${spec.name}`, ...mountArguments(spec.mounts)]),
     },
     ...spec.drives.map((drive, index) => ({
       path: `/drives/drive${index}`,
       body: {
         drive_id: `drive${index}`,
-        path_on_host: drive.path,
+        path_on_host: places.drives[index],
         // the agent mounts it, from the initramfs
         is_root_device: false,
         is_read_only: drive.readOnly,
@@ -49,7 +49,7 @@ export function settingsOf(spec: VmSpec): Setting[] {
         ...(drive.rateLimit === null ? {} : { rate_limiter: rateLimiter(drive.rateLimit) }),
       },
     })),
-    { path: "/vsock", body: { guest_cid: spec.cid, uds_path: runPaths(spec.directory).vsock } },
+    { path: "/vsock", body: { guest_cid: spec.cid, uds_path: places.vsock } },
     { path: "/entropy", body: {} },
     // never inflated by us: it is there so that the guest gives back the pages it frees
     { path: "/balloon", body: { amount_mib: 0, deflate_on_oom: true, free_page_reporting: true } },
@@ -65,7 +65,7 @@ export function probeConfiguration(kernel: Kernel): Record<string, unknown> {
   };
 }
 
-function bootSource(kernel: Kernel, more: readonly string[]): Record<string, unknown> {
+function bootSource(kernel: Pick<Kernel, "vmlinux" | "initramfs">, more: readonly string[]): Record<string, unknown> {
   return {
     kernel_image_path: kernel.vmlinux,
     initrd_path: kernel.initramfs,

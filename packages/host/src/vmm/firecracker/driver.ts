@@ -13,14 +13,18 @@ import {
   type VmmStep,
   type VmSpec,
 } from "@workfort/core";
+import type { Confinement } from "../../confinement/confinement.ts";
+import { findJailer, jailedCommand, jailOf, makeJail } from "../../confinement/jailer.ts";
+import { filesOf, type Reach } from "../../confinement/reach.ts";
 import { runPaths, type Paths } from "../../paths.ts";
 import { KeptRun, type Door } from "../kept-run.ts";
-import { findKept, startKept, undoStart } from "../kept-vmm.ts";
+import { findKept, startKept, undoStart, type KeptStart } from "../kept-vmm.ts";
 import { probeKvm } from "../kvm-probe.ts";
 import { findProgram } from "../find-program.ts";
 import { FirecrackerApi } from "./api.ts";
 import { probeConfiguration, settingsOf } from "./configuration.ts";
 import { manner } from "./manner.ts";
+import { hostPlaces, jailedFiles, jailedLog, jailPlaces, type Places } from "./places.ts";
 import { firecrackerVersion, refuseVersion } from "./version.ts";
 import { openVsock } from "./vsock.ts";
 
@@ -38,6 +42,7 @@ const programMiB = 16;
 interface Needs {
   paths: Paths;
   keeperProgram: string;
+  confinement: Confinement;
   configuredBinary: string | null;
   kernels: Kernels;
   hostBootId: string;
@@ -64,28 +69,25 @@ export class FirecrackerDriver implements VmmDriver {
   }
 
   async start(spec: VmSpec, hooks: { onStep(step: VmmStep): void; signal: AbortSignal }): Promise<VmmRun> {
-    const { binary, reason, usable } = await this.status();
-    if (!usable || binary === null) throw new WorkfortError("vmm_unavailable", reason, { hint: "nexusctl doctor" });
+    const { binary, version, reason, usable, confinement } = await this.status();
+    if (!usable || binary === null || version === null || confinement === null)
+      throw new WorkfortError("vmm_unavailable", reason, { hint: "nexusctl doctor" });
     hooks.onStep("spawn");
+    const jail = await this.#findJail(binary, version);
+    const place = "jailer" in jail ? await this.#jailed(spec, binary, jail.jailer) : openly(spec, binary);
     const { keeper, started } = await startKept(
       {
         manner,
         keeperProgram: this.#needs.keeperProgram,
+        confinement: this.#needs.confinement,
         vmName: spec.name,
         directory: spec.directory,
-        argv: [
-          binary,
-          "--api-sock",
-          runPaths(spec.directory).api,
-          "--id",
-          bareId(spec.id),
-          // into the keeper's bounded ring, and apart from the guest's console
-          "--log-path",
-          "/proc/self/fd/2",
-          "--level",
-          "Warning",
-        ],
-        bringUp: (signal) => bringUp(spec, (step) => hooks.onStep(step), signal),
+        limits: { memoryMiB: spec.memoryMiB + programMiB, vcpuCount: spec.vcpuCount },
+        argv: place.argv,
+        files: place.files,
+        jail: place.jail,
+        hasLog: true,
+        bringUp: (signal) => bringUp(spec, place.places, (step) => hooks.onStep(step), signal),
       },
       hooks.signal,
     );
@@ -93,7 +95,7 @@ export class FirecrackerDriver implements VmmDriver {
       hostBootId: this.#needs.hostBootId,
       directory: spec.directory,
       ...started,
-      vmm: { kind: this.kind, accelerator: "kvm", reason, pid: started.vmmPid },
+      vmm: { kind: this.kind, accelerator: "kvm", reason, pid: started.vmmPid, confinement },
       committedMiB: 0,
     };
     return new KeptRun(facts, keeper, manner, doorOf(spec.directory));
@@ -110,20 +112,28 @@ export class FirecrackerDriver implements VmmDriver {
     }
     const pid = status.state === "running" ? status.vmmPid : 0;
     const { reason } = await this.status();
+    const confinement = await this.#needs.confinement.ofRun(directory);
     const known = facts ?? {
       hostBootId: this.#needs.hostBootId,
       directory,
       keeperPid: 0,
       vmmPid: pid,
       vmmStartTime: status.state === "running" ? status.vmmStartTime : 0,
-      vmm: { kind: this.kind, accelerator: "kvm", reason, pid },
+      vmm: { kind: this.kind, accelerator: "kvm", reason, pid, confinement },
       committedMiB: 0,
     };
     return new KeptRun(known, keeper, manner, door);
   }
 
   async #look(refresh: boolean): Promise<VmmStatus> {
-    const absent = { kind: this.kind, usable: false, accelerator: null, version: null, binary: null } as const;
+    const absent = {
+      kind: this.kind,
+      usable: false,
+      accelerator: null,
+      version: null,
+      binary: null,
+      confinement: null,
+    } as const;
     const binary = await findProgram("firecracker", this.#needs.configuredBinary);
     if (binary === null) {
       const where = this.#needs.configuredBinary ?? "firecracker on PATH";
@@ -139,15 +149,48 @@ export class FirecrackerDriver implements VmmDriver {
     const refusal = refuseVersion(version);
     if (refusal !== null) return { ...absent, binary, version, reason: `Firecracker ${refusal}` };
     const kvm = await this.#probe(binary, version, refresh);
+    const jail = await this.#findJail(binary, version);
+    const trouble = "trouble" in jail ? jail.trouble : null;
     return {
       kind: this.kind,
       usable: kvm.usable,
       accelerator: kvm.usable ? "kvm" : null,
       version,
       binary,
+      confinement: await this.#needs.confinement.describe({ used: trouble === null, trouble }),
       reason: kvm.usable
         ? `Firecracker ${version}: ${kvm.reason}`
         : `Firecracker ${version} cannot be used: ${kvm.reason}`,
+    };
+  }
+
+  async #findJail(binary: string, version: string): Promise<{ jailer: string } | { trouble: string }> {
+    const { confinement, paths } = this.#needs;
+    if (!confinement.keepsFiles) return { trouble: "vmm.confine is false" };
+    // a jailed VMM does not die with its keeper
+    if (!(await confinement.canEndAll())) return { trouble: "the jailer is used only where control groups are" };
+    return await findJailer(binary, version, paths.jails);
+  }
+
+  /** A run in a jail, whose file system is the VMM's own directory. */
+  async #jailed(spec: VmSpec, binary: string, jailer: string): Promise<Place> {
+    const id = bareId(spec.id);
+    const jail = await jailOf(this.#needs.paths.jails, binary, id, spec.cid);
+    const files = jailedFiles(spec);
+    const places = jailPlaces(spec);
+    return {
+      places,
+      argv: jailedCommand({
+        jail,
+        jailer,
+        firecracker: binary,
+        id,
+        files,
+        log: jailedLog,
+        arguments: commonArguments(places),
+      }),
+      files: null,
+      jail: { ...jail, make: () => makeJail(jail, files) },
     };
   }
 
@@ -170,6 +213,25 @@ export class FirecrackerDriver implements VmmDriver {
   }
 }
 
+/** how a run is started, and where it sees its things */
+interface Place {
+  places: Places;
+  argv: [string, ...string[]];
+  files: Reach | null;
+  jail: KeptStart["jail"];
+}
+
+function openly(spec: VmSpec, binary: string): Place {
+  const places = hostPlaces(spec);
+  const argv: Place["argv"] = [binary, "--id", bareId(spec.id), ...commonArguments(places)];
+  return { places, argv, files: filesOf(spec), jail: null };
+}
+
+/** Its log goes into the keeper's bounded ring, and apart from the guest's console. */
+function commonArguments({ api, log }: Places): string[] {
+  return ["--api-sock", api, "--log-path", log, "--level", "Warning"];
+}
+
 async function probeArguments(directory: string, kernel: Kernel): Promise<string[]> {
   const file = join(directory, "config.json");
   await fs.writeFile(file, JSON.stringify(probeConfiguration(kernel)));
@@ -177,7 +239,12 @@ async function probeArguments(directory: string, kernel: Kernel): Promise<string
 }
 
 /** Tells a fresh Firecracker everything and boots its guest. */
-async function bringUp(spec: VmSpec, onStep: (step: VmmStep) => void, signal: AbortSignal): Promise<void> {
+async function bringUp(
+  spec: VmSpec,
+  places: Places,
+  onStep: (step: VmmStep) => void,
+  signal: AbortSignal,
+): Promise<void> {
   onStep("vmm_api");
   const { api: socket } = runPaths(spec.directory);
   await awaitSocket(socket, AbortSignal.any([signal, AbortSignal.timeout(socketBoundMs)]));
@@ -185,7 +252,7 @@ async function bringUp(spec: VmSpec, onStep: (step: VmmStep) => void, signal: Ab
   try {
     await api.call("GET", "/version", undefined, signal);
     onStep("configure");
-    for (const { path, body } of settingsOf(spec)) await api.call("PUT", path, body, signal);
+    for (const { path, body } of settingsOf(spec, places)) await api.call("PUT", path, body, signal);
     await api.call("PUT", "/actions", { action_type: "InstanceStart" }, signal);
   } finally {
     api.close();

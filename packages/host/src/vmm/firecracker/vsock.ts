@@ -1,6 +1,7 @@
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
+import { connectToVmm } from "../../process/unix-socket.ts";
 
 /** the agent's port (codex/reference/guest-protocol.md) */
 const agentPort = 7300;
@@ -30,7 +31,7 @@ export async function openVsock(path: string, signal: AbortSignal): Promise<Dupl
 
 /** Null where the guest has not answered in time, or has nobody at the port. */
 async function tryConnect(path: string, timeoutMs: number, signal: AbortSignal): Promise<Socket | null> {
-  const socket = connect(path);
+  const socket = await connectToVmm(path);
   const { promise, resolve, reject } = Promise.withResolvers<Socket | null>();
   const timer = setTimeout(() => resolve(null), timeoutMs);
   const abort = (): void => reject(signal.reason);
@@ -47,7 +48,7 @@ async function tryConnect(path: string, timeoutMs: number, signal: AbortSignal):
     resolve(socket);
   };
   socket.on("data", onData);
-  socket.once("connect", () => socket.write(`CONNECT ${agentPort}\n`)); // in one write, as it asks for
+  socket.write(`CONNECT ${agentPort}\n`); // in one write, as it asks for
   socket.once("error", reject);
   socket.once("close", () => resolve(null));
   try {

@@ -1,5 +1,12 @@
-import { WorkfortError, type Accelerator, type VmmStatus } from "@workfort/contract";
+import {
+  WorkfortError,
+  type Accelerator,
+  type Confinement as ConfinementStatus,
+  type VmmStatus,
+} from "@workfort/contract";
 import type { Kernels, RunFacts, VmmDriver, VmmRun, VmmStep, VmSpec } from "@workfort/core";
+import type { Confinement } from "../../confinement/confinement.ts";
+import { filesOf } from "../../confinement/reach.ts";
 import { runPaths, type Paths } from "../../paths.ts";
 import { runTool } from "../../process/run.ts";
 import { probeArguments, qemuArguments, translationCacheMiB } from "./arguments.ts";
@@ -33,6 +40,7 @@ export class QemuDriver implements VmmDriver {
   readonly #needs: {
     paths: Paths;
     keeperProgram: string;
+    confinement: Confinement;
     configuredBinary: string | null;
     kernels: Kernels;
     hostBootId: string;
@@ -43,6 +51,7 @@ export class QemuDriver implements VmmDriver {
   constructor(needs: {
     paths: Paths;
     keeperProgram: string;
+    confinement: Confinement;
     configuredBinary: string | null;
     kernels: Kernels;
     hostBootId: string;
@@ -62,14 +71,19 @@ export class QemuDriver implements VmmDriver {
   }
 
   async start(spec: VmSpec, hooks: { onStep(step: VmmStep): void; signal: AbortSignal }): Promise<VmmRun> {
-    const { binary, accelerator, reason } = await this.#usable();
+    const { binary, accelerator, reason, confinement } = await this.#usable();
     hooks.onStep("spawn");
     const { keeper, started } = await startKept(
       {
         manner,
         keeperProgram: this.#needs.keeperProgram,
+        confinement: this.#needs.confinement,
         vmName: spec.name,
         directory: spec.directory,
+        limits: { memoryMiB: spec.memoryMiB + (await this.overheadMiB()), vcpuCount: spec.vcpuCount },
+        files: filesOf(spec),
+        jail: null,
+        hasLog: false,
         argv: [binary, ...qemuArguments(spec, accelerator, await this.#counterKhz(accelerator))],
         bringUp: async (signal) => {
           hooks.onStep("vmm_api");
@@ -82,7 +96,7 @@ export class QemuDriver implements VmmDriver {
       hostBootId: this.#needs.hostBootId,
       directory: spec.directory,
       ...started,
-      vmm: { kind: "qemu", accelerator, reason, pid: started.vmmPid },
+      vmm: { kind: "qemu", accelerator, reason, pid: started.vmmPid, confinement },
       committedMiB: 0,
     };
     return new KeptRun(facts, keeper, manner, doorOf(spec.directory));
@@ -97,7 +111,14 @@ export class QemuDriver implements VmmDriver {
   }
 
   async #look(refresh: boolean): Promise<VmmStatus> {
-    const absent = { kind: this.kind, usable: false, accelerator: null, version: null, binary: null } as const;
+    const absent = {
+      kind: this.kind,
+      usable: false,
+      accelerator: null,
+      version: null,
+      binary: null,
+      confinement: null,
+    } as const;
     const binary = await findProgram(qemuName, this.#needs.configuredBinary);
     if (binary === null) {
       const where = this.#needs.configuredBinary ?? `${qemuName} on PATH`;
@@ -131,15 +152,22 @@ export class QemuDriver implements VmmDriver {
       accelerator: kvm.usable ? "kvm" : "tcg",
       version,
       binary,
+      confinement: await this.#needs.confinement.describe({ used: false, trouble: null }),
       reason: kvm.usable
         ? `QEMU ${version} with KVM: ${kvm.reason}`
         : `QEMU ${version} with software emulation: ${kvm.reason}`,
     };
   }
 
-  async #usable(): Promise<{ binary: string; accelerator: Accelerator; reason: string }> {
-    const { usable, binary, accelerator, reason } = await this.status();
-    if (usable && binary !== null && accelerator !== null) return { binary, accelerator, reason };
+  async #usable(): Promise<{
+    binary: string;
+    accelerator: Accelerator;
+    reason: string;
+    confinement: ConfinementStatus;
+  }> {
+    const { usable, binary, accelerator, reason, confinement } = await this.status();
+    if (usable && binary !== null && accelerator !== null && confinement !== null)
+      return { binary, accelerator, reason, confinement };
     throw new WorkfortError("vmm_unavailable", reason, { hint: "nexusctl doctor" });
   }
 
@@ -161,7 +189,13 @@ export class QemuDriver implements VmmDriver {
       keeperPid: 0,
       vmmPid: pid,
       vmmStartTime: running?.vmmStartTime ?? 0,
-      vmm: { kind: "qemu", accelerator: accelerator ?? "tcg", reason, pid },
+      vmm: {
+        kind: "qemu",
+        accelerator: accelerator ?? "tcg",
+        reason,
+        pid,
+        confinement: await this.#needs.confinement.ofRun(directory),
+      },
       committedMiB: 0,
     };
   }

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
+import { connectToVmm } from "../../process/unix-socket.ts";
 
 /**
  * Opens the virtio-serial channel to a guest agent.
@@ -33,7 +34,7 @@ export async function openChannel(path: string, signal: AbortSignal): Promise<So
 async function tryHello(path: string, timeoutMs: number, signal: AbortSignal): Promise<Socket | null> {
   const nonce = randomBytes(16).toString("hex");
   const expected = Buffer.from(`WORKFORT/1 READY ${nonce}\n`);
-  const socket = connect({ path, noDelay: true });
+  const socket = await connectToVmm(path);
   const { promise, resolve, reject } = Promise.withResolvers<Socket | null>();
   const timer = setTimeout(() => resolve(null), timeoutMs);
   const abort = (): void => reject(signal.reason);
@@ -56,7 +57,7 @@ async function tryHello(path: string, timeoutMs: number, signal: AbortSignal): P
     tail = Buffer.from(seen.subarray(Math.max(0, seen.length - expected.length + 1)));
   };
   socket.on("data", onData);
-  socket.once("connect", () => socket.write(`WORKFORT/1 HELLO ${nonce}\n`));
+  socket.write(`WORKFORT/1 HELLO ${nonce}\n`);
   socket.once("error", reject);
   socket.once("close", () => resolve(null));
   try {

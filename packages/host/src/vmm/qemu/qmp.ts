@@ -1,5 +1,6 @@
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { createInterface } from "node:readline";
+import { connectToVmm } from "../../process/unix-socket.ts";
 
 /**
  * QEMU's machine protocol, as far as a boot and a pause need it. QEMU serves one connection at a time.
@@ -49,11 +50,7 @@ async function talk(path: string, commands: readonly string[], deadline: AbortSi
 async function connectOnceThere(path: string, signal: AbortSignal): Promise<Socket> {
   for (;;) {
     signal.throwIfAborted();
-    const { promise, resolve } = Promise.withResolvers<Socket | null>();
-    const socket = connect(path);
-    socket.once("connect", () => resolve(socket));
-    socket.once("error", () => resolve(null));
-    const connected = await promise;
+    const connected = await connectToVmm(path).catch(() => null);
     if (connected !== null) return connected;
     await new Promise((again) => setTimeout(again, 2));
   }
