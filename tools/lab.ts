@@ -1,9 +1,8 @@
 import { constants, promises as fs } from "node:fs";
-import { join } from "node:path";
-import { spawn } from "node:child_process";
+import { dirname, join } from "node:path";
 import { runProcess } from "@workfort/client";
 import { runTool } from "@workfort/host/process/run.ts";
-import { makeDaemon, testEnvironment, type TestDaemon } from "@workfort/testing";
+import { copyCheckout, copyFile, makeDaemon, sendTree, testEnvironment, type TestDaemon } from "@workfort/testing";
 import { runScript, step, Stop } from "./steps.ts";
 import { makeTestStore } from "./test-store.ts";
 
@@ -17,8 +16,6 @@ import { makeTestStore } from "./test-store.ts";
 const suite = ["test/whole/lifecycle.test.ts", "test/whole/survival.test.ts", "test/whole/pause.test.ts"];
 const labMemoryMiB = 6144;
 const storeBytes = 8 * 1024 ** 3; // sparse
-/** of the dependencies, what only checks and bundles use; together most of their size */
-const unneeded = /^(@?rolldown|@?oxlint.*|@?oxfmt|@?oxc.*|@?typescript|@typescript)(\/|$)/;
 
 /** what is run inside */
 const scripts = {
@@ -50,7 +47,7 @@ await runScript(async (signal) => {
       await step("[2/3] The product and Firecracker inside", async (tell) => {
         const stage = join(daemon.directory, "stage");
         await fillStage(stage, binary, tell);
-        await send(daemon, stage);
+        await sendTree(daemon, "lab", stage);
         await inLab(daemon, ["sh", "/lab/prepare.sh"], signal);
       });
       const files = process.argv.slice(2);
@@ -90,39 +87,19 @@ async function startLab(daemon: TestDaemon): Promise<void> {
 async function fillStage(stage: string, firecracker: string, tell: (text: string) => void): Promise<void> {
   const { kernelDirectory, rootfsImage } = testEnvironment();
   const lab = join(stage, "lab");
-  const checkout = join(lab, "checkout");
-  const release = "native/target/x86_64-unknown-linux-gnu/release";
-  await fs.mkdir(join(checkout, release), { recursive: true });
-  const copy = (from: string, to: string): Promise<unknown> =>
-    runTool(["cp", "--archive", "--reflink=auto", "--sparse=always", from, to]);
-  for (const name of ["packages", "test", "bin", "tools", "package.json"]) await copy(name, checkout);
-  for (const name of ["keeper", "guest-agent"]) await copy(join(release, name), join(checkout, release));
-  await copyDependencies(join(checkout, "node_modules"), copy);
-  await copyLibraries(join(lab, "lib"));
-  await copy(firecracker, join(lab, "firecracker"));
-  await copy(await fs.realpath("/bin/busybox"), join(lab, "busybox"));
-  await copy(kernelDirectory, join(lab, "kernel"));
-  await copy(rootfsImage, join(lab, "debian.ext4"));
+  await copyCheckout(lab);
+  await copyFile(firecracker, join(lab, "firecracker"));
+  // the one of the same release lies beside it
+  await copyFile(join(dirname(firecracker), "jailer"), lab).catch(() => tell("there is no jailer beside it"));
+  await copyFile(await fs.realpath("/bin/busybox"), join(lab, "busybox"));
+  await copyFile(kernelDirectory, join(lab, "kernel"));
+  await copyFile(rootfsImage, join(lab, "debian.ext4"));
   await addModules(stage, tell);
   const btrfs = join(lab, "store.btrfs");
   await fs.writeFile(btrfs, "");
   await fs.truncate(btrfs, storeBytes);
   await runTool(["mkfs.btrfs", "--quiet", btrfs]);
   for (const [name, text] of Object.entries(scripts)) await fs.writeFile(join(lab, name), text);
-}
-
-async function copyDependencies(target: string, copy: (from: string, to: string) => Promise<unknown>): Promise<void> {
-  await fs.mkdir(target);
-  for (const name of await fs.readdir("node_modules"))
-    if (!unneeded.test(name)) await copy(join("node_modules", name), target);
-}
-
-/** What Node is linked with; a minimal Debian has not all of it. */
-async function copyLibraries(target: string): Promise<void> {
-  const { stdout } = await runTool(["ldd", process.execPath]);
-  await fs.mkdir(target);
-  for (const [, path = ""] of stdout.matchAll(/=> (\/\S+\/lib(?:atomic|stdc\+\+|gcc_s)\S+)/g))
-    await runTool(["cp", "--dereference", path, target]);
 }
 
 /** The lab's own kernel needs modules that guests do without: KVM, loop devices, btrfs. */
@@ -136,19 +113,6 @@ async function addModules(stage: string, tell: (text: string) => void): Promise<
   const [archive = ""] = await fs.readdir(work);
   await runTool(["dpkg-deb", "--extract", join(work, archive), work]);
   await runTool(["cp", "--archive", join(work, "lib"), join(stage, "lab", "kernel-lib")]);
-}
-
-async function send(daemon: TestDaemon, stage: string): Promise<void> {
-  const tar = spawn("tar", ["--create", "--sparse", "--directory", stage, "."], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  const { exitCode } = await runProcess(
-    daemon.client,
-    "lab",
-    { argv: ["tar", "--extract", "--sparse", "--no-same-owner", "--directory", "/"] },
-    { stdin: tar.stdout },
-  );
-  if (exitCode !== 0) throw new Stop("what belongs into the lab could not be sent there");
 }
 
 /** Runs a command in the lab and shows what it says. */

@@ -4,3 +4,4 @@ export * from "./eventually.ts";
 export * from "./firecracker-double.ts";
 export * from "./refusal.ts";
 export * from "./tidy.ts";
+export { copyCheckout, copyFile, sendTree } from "./guest-checkout.ts";

@@ -3,12 +3,16 @@ import { runTool } from "../process/run.ts";
 import { debianSources } from "./debian-sources.ts";
 import type { FetchOptions } from "./debian-kernel.ts";
 
-/** A minimal Debian of the host's own release, as a tar, from the host's own package sources. */
+/** A minimal Debian of the host's own release, as a tar, from the host's own package sources; `packages` are added. */
 const bootstrapBoundMs = 1_800_000;
 /** what `minbase` lacks and a shell user misses at once */
 const include = ["procps", "ca-certificates"];
 
-export async function bootstrapDebian(tar: string, options: FetchOptions): Promise<void> {
+export async function bootstrapDebian(
+  tar: string,
+  options: FetchOptions,
+  packages: readonly string[] = [],
+): Promise<void> {
   const { codename, lines, keyring } = await debianSources();
   const sources = `${tar}.list`;
   await fs.writeFile(sources, `${lines.join("\n")}\n`);
@@ -19,7 +23,7 @@ export async function bootstrapDebian(tar: string, options: FetchOptions): Promi
         "mmdebstrap",
         "--variant=minbase",
         "--format=tar",
-        `--include=${include.join(",")}`,
+        `--include=${[...include, ...packages].join(",")}`,
         ...(keyring === null ? [] : [`--keyring=${keyring}`]),
         // the guest gets no trace of the machine it was made on
         '--customize-hook=echo workfort > "$1/etc/hostname"',
