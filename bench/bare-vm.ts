@@ -28,6 +28,7 @@ export class BareVm {
   static async start(memoryMiB: number): Promise<BareVm> {
     const { root, kernelDirectory, rootfsImage } = testEnvironment();
     const directory = await fs.mkdtemp(join(tmpdir(), "wfb"));
+    await fs.mkdir(runPaths(directory).vmm);
     const disk = join(root, `bare-${process.pid}.ext4`);
     await runTool(["cp", "--reflink=always", rootfsImage, disk]);
     const { stdout } = await runTool([join(nativePrograms, "keeper"), "--counter-khz"]);

@@ -1,3 +1,4 @@
+import { connectToVmm } from "@workfort/host/process/unix-socket.ts";
 import { GuestSession } from "@workfort/host/guest/session.ts";
 import { openChannel } from "@workfort/host/vmm/qemu/hello.ts";
 import { withDaemon } from "@workfort/testing";
@@ -14,7 +15,9 @@ export async function measure(): Promise<Figure[]> {
     await daemon.client.call("vm.start", { params, body: {} });
     const vm = await BareVm.start(512);
     await vm.ready();
-    const session = new GuestSession(await openChannel(vm.agentSocket, AbortSignal.timeout(30_000)));
+    const session = new GuestSession(
+      await openChannel(() => connectToVmm(vm.agentSocket), AbortSignal.timeout(30_000)),
+    );
     const argv = ["/bin/true"];
     const ours = (): Promise<number> => timed(() => daemon.client.call("vm.exec", { params, body: { argv } }));
     const raw = (): Promise<number> =>

@@ -15,6 +15,7 @@ export async function connectToVmm(path: string): Promise<Socket> {
     if (!(await handle.stat()).isSocket()) throw new Error(`${path} is no socket`);
     const socket = connect(`/proc/self/fd/${handle.fd}`);
     await once(socket, "connect");
+    socket.on("error", () => {}); // until whoever asked listens, and closed then
     return socket;
   } finally {
     await handle.close();

@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import type { Socket } from "node:net";
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { runTool } from "@workfort/host/process/run.ts";
@@ -64,7 +65,12 @@ export class Guest {
 
   /** Resolves with a stream when the agent has answered. */
   async openAgent(signal: AbortSignal): Promise<Socket> {
-    return await openChannel(`\0${this.#channel}`, signal);
+    const dial = async (): Promise<Socket> => {
+      const socket = connect(`\0${this.#channel}`);
+      await once(socket, "connect");
+      return socket;
+    };
+    return await openChannel(dial, signal);
   }
 }
 

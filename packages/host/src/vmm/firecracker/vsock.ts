@@ -32,6 +32,7 @@ export async function openVsock(path: string, signal: AbortSignal): Promise<Dupl
 /** Null where the guest has not answered in time, or has nobody at the port. */
 async function tryConnect(path: string, timeoutMs: number, signal: AbortSignal): Promise<Socket | null> {
   const socket = await connectToVmm(path);
+  if (socket.destroyed) return null; // the other end has gone already
   const { promise, resolve, reject } = Promise.withResolvers<Socket | null>();
   const timer = setTimeout(() => resolve(null), timeoutMs);
   const abort = (): void => reject(signal.reason);

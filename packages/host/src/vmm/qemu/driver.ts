@@ -9,6 +9,7 @@ import type { Confinement } from "../../confinement/confinement.ts";
 import { filesOf } from "../../confinement/reach.ts";
 import { runPaths, type Paths } from "../../paths.ts";
 import { runTool } from "../../process/run.ts";
+import { connectToVmm } from "../../process/unix-socket.ts";
 import { probeArguments, qemuArguments, translationCacheMiB } from "./arguments.ts";
 import { qemuName, qemuVersion } from "./version.ts";
 import { probeKvm } from "../kvm-probe.ts";
@@ -204,7 +205,7 @@ export class QemuDriver implements VmmDriver {
 function doorOf(directory: string): Door {
   const { agent, qmp } = runPaths(directory);
   return {
-    openChannel: (signal) => openChannel(agent, signal),
+    openChannel: (signal) => openChannel(() => connectToVmm(agent), signal),
     pause: async () => void (await runQmp(qmp, "stop")),
     resume: async () => void (await runQmp(qmp, "cont")),
     isPaused: async () => (await runQmp(qmp, "query-status")).status === "paused",

@@ -1,14 +1,13 @@
 import { randomBytes } from "node:crypto";
 import type { Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
-import { connectToVmm } from "../../process/unix-socket.ts";
 
 /**
  * Opens the virtio-serial channel to a guest agent.
  *
  * The port has no notion of a connection, so both ends resynchronise: we send a hello line with a nonce and discard
  * whatever comes before the answer with that nonce (codex/reference/guest-protocol.md). Without an answer we hang
- * up, leave a gap that the guest can notice, and try again.
+ * up, leave a gap that the guest can notice, and try again. Rejects where `connect` does.
  */
 const firstAttemptMs = 2_000;
 const maxAttemptMs = 8_000;
@@ -17,12 +16,12 @@ const maxGapMs = 1_000;
 /** stale bytes a guest may make us discard in one attempt */
 const maxDiscardedBytes = 256 * 1024 * 1024;
 
-export async function openChannel(path: string, signal: AbortSignal): Promise<Socket> {
+export async function openChannel(connect: () => Promise<Socket>, signal: AbortSignal): Promise<Socket> {
   let attemptMs = firstAttemptMs;
   let gapMs = firstGapMs;
   for (;;) {
     signal.throwIfAborted();
-    const socket = await tryHello(path, attemptMs, signal);
+    const socket = await tryHello(await connect(), attemptMs, signal);
     if (socket !== null) return socket;
     await delay(gapMs, undefined, { signal });
     attemptMs = Math.min(attemptMs * 2, maxAttemptMs);
@@ -30,11 +29,11 @@ export async function openChannel(path: string, signal: AbortSignal): Promise<So
   }
 }
 
-/** Null where the guest did not answer in time; rejects where the socket cannot be reached at all. */
-async function tryHello(path: string, timeoutMs: number, signal: AbortSignal): Promise<Socket | null> {
+/** Null, and the socket closed, where the guest did not answer in time. */
+async function tryHello(socket: Socket, timeoutMs: number, signal: AbortSignal): Promise<Socket | null> {
+  if (socket.destroyed) return null; // the other end has gone already
   const nonce = randomBytes(16).toString("hex");
   const expected = Buffer.from(`WORKFORT/1 READY ${nonce}\n`);
-  const socket = await connectToVmm(path);
   const { promise, resolve, reject } = Promise.withResolvers<Socket | null>();
   const timer = setTimeout(() => resolve(null), timeoutMs);
   const abort = (): void => reject(signal.reason);
