@@ -31,7 +31,7 @@ export function startOf(directory: string, script: string, more: Partial<KeptSta
   };
 }
 
-export const signal = AbortSignal.timeout(60_000);
+const signal = AbortSignal.timeout(60_000);
 
 /** What a program that ends has said. */
 export async function consoleOf(start: KeptStart): Promise<string> {

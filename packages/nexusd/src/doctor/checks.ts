@@ -1,5 +1,5 @@
 import { constants, promises as fs, readFileSync } from "node:fs";
-import { totalmem } from "node:os";
+import { totalmem, userInfo } from "node:os";
 import { vmmKinds, WorkfortError, type Check, type VmmStatus } from "@workfort/contract";
 import type { Locations } from "@workfort/contract/locations";
 import { defaultLimitMiB } from "@workfort/core";
@@ -22,6 +22,7 @@ export async function examine(config: Config, locations: Locations): Promise<Che
   const vmms = new DriverChooser(vmmDrivers(config, paths, kernels, hostBootId), "auto");
   return [
     ...(await checkVmms(vmms)),
+    ...(await checkConfinement(vmms)),
     await checkKernel(kernels),
     await checkPrograms(),
     await checkStorage(locations),
@@ -61,6 +62,40 @@ async function checkVmms(vmms: DriverChooser): Promise<Check[]> {
     });
   }
   return checks;
+}
+
+/** What holds a VMM with a guest in it. */
+async function checkConfinement(vmms: DriverChooser): Promise<Check[]> {
+  const confinement = (await vmms.status("auto")).confinement;
+  if (confinement === null) return [];
+  const { group, files, reason } = confinement;
+  const missing = [
+    ...(group === "none" ? ["what they use of memory and processors is not limited"] : []),
+    ...(files === "none" ? ["they can open every file that the daemon can"] : []),
+  ];
+  const name = "confinement";
+  const checks: Check[] =
+    missing.length === 0
+      ? [ok(name, `VMs are limited by ${groupWords[group]} and kept from files by ${files}`)]
+      : [{ name, state: "warning", detail: `${missing.join(", and ")}: ${reason}`, fix: null }];
+  if (group === "systemd" && process.getuid?.() !== 0 && !(await lingers()))
+    checks.push({
+      name: "lingering",
+      state: "warning",
+      detail: "systemd ends this user's services, and so the VMs, when the last session ends",
+      fix: "loginctl enable-linger",
+    });
+  return checks;
+}
+
+const groupWords = { systemd: "services of systemd", cgroup: "control groups", none: "nothing" };
+
+/** Where systemd-logind keeps who lingers. */
+async function lingers(): Promise<boolean> {
+  return await fs.access(`/var/lib/systemd/linger/${userInfo().username}`).then(
+    () => true,
+    () => false,
+  );
 }
 
 function kvmFix(reason: string): string | null {
