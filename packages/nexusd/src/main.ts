@@ -64,6 +64,11 @@ function print(text: string): number {
   return 0;
 }
 
+// whoever reads may have had enough, as `head` has
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit();
+});
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
@@ -7,6 +7,7 @@ import { text } from "node:stream/consumers";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
+import { fileURLToPath } from "node:url";
 import { WorkfortError } from "@workfort/contract/errors";
 import { environment, FakeDaemon, sendJson } from "../helpers/fake-daemon.ts";
 import { launcher, nexusctl } from "../helpers/run.ts";
@@ -231,6 +232,15 @@ test("a checkout without its Node says what brings it, and takes a newer one on 
 test("doctor and storage init end as the nexusd they run", async () => {
   const { code, stdout } = await nexusctl(nobody, ["storage", "init", "--size", "huge"]);
   assert.deepEqual([code, stdout], [2, ""]);
+});
+
+test("a doctor whose reader has had enough ends without a word", (context) => {
+  const nexusd = fileURLToPath(new URL("../../../nexusd/src/main.ts", import.meta.url));
+  const { stderr } = spawnSync("sh", ["-c", `"$0" "$1" doctor | true`, process.execPath, nexusd], {
+    env: { ...process.env, ...environment(temporary(context)) },
+    encoding: "utf8",
+  });
+  assert.equal(stderr, "");
 });
 
 function temporary(context: TestContext): string {
