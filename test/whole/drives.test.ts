@@ -9,7 +9,7 @@ import { assertTidy, checkout, nativePrograms, withDaemon, type TestDaemon } fro
 const mebibyte = 1024 ** 2;
 
 async function createVm(daemon: TestDaemon, name: string): Promise<void> {
-  await daemon.client.call("vm.create", { body: { name, image: "base", memoryMiB: 256, vmm: "qemu" } });
+  await daemon.client.call("vm.create", { body: { name, image: "base", memoryMiB: 256 } });
 }
 
 async function start(daemon: TestDaemon, vm: string): Promise<void> {

@@ -3,9 +3,19 @@ import { promises as fs } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { Vm } from "@workfort/contract";
-import { assertTidy, eventually, makeDaemon, makeFirecrackerDouble, type TestDaemon } from "@workfort/testing";
+import {
+  assertTidy,
+  eventually,
+  makeDaemon,
+  makeFirecrackerDouble,
+  testEnvironment,
+  type TestDaemon,
+} from "@workfort/testing";
 
-/** Firecracker in a jail: a double in the jail of a double, both left to the driver as the real ones are. */
+/**
+ * Firecracker in a jail: a double in the jail of a double, both left to the driver as the real ones are; the real ones
+ * where the tests are to be run by them.
+ */
 const params = { vm: "dev" };
 const get = (daemon: TestDaemon): Promise<Vm> => daemon.client.call("vm.get", { params });
 const sh = (daemon: TestDaemon, script: string): Promise<{ stdout: string }> =>
@@ -14,7 +24,8 @@ const sh = (daemon: TestDaemon, script: string): Promise<{ stdout: string }> =>
 async function withJailer(use: (daemon: TestDaemon) => Promise<void>): Promise<void> {
   const daemon = await makeDaemon();
   try {
-    const { program } = await makeFirecrackerDouble(daemon.directory, { jailer: true });
+    const program =
+      testEnvironment().firecracker ?? (await makeFirecrackerDouble(daemon.directory, { jailer: true })).program;
     await fs.writeFile(daemon.locations.configFile, `api:\n  listen: off\nvmm:\n  firecracker: ${program}\n`);
     await daemon.start();
     await daemon.importBase();
