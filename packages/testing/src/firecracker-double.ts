@@ -8,19 +8,28 @@ const jailer = fileURLToPath(new URL("firecracker/jailer.sh", import.meta.url));
 /** the newest that our driver takes */
 const usualVersion = "version:1.15.1";
 
-/**
- * A program `firecracker` in `directory`: the double, with the faults (firecracker/faults.ts) that are set for its next
- * run; with a double of its jailer beside it where that is wanted.
- */
+export interface FirecrackerDouble {
+  program: string;
+  /** The faults (firecracker/faults.ts) of its next runs, or only of those that are told this word, such as a VM's bare id. */
+  setFault(fault: string, word?: string): Promise<void>;
+}
+
+/** A program `firecracker` in `directory`: the double; with a double of its jailer beside it where that is wanted. */
 export async function makeFirecrackerDouble(
   directory: string,
   options: { jailer?: boolean } = {},
-): Promise<{ program: string; setFault: (fault: string) => Promise<void> }> {
+): Promise<FirecrackerDouble> {
   const [path, faultFile] = [join(directory, "firecracker"), join(directory, "fault")];
-  const setFault = (fault: string): Promise<void> => fs.writeFile(faultFile, `${fault},${usualVersion}`);
+  const setFault = (fault: string, word?: string): Promise<void> =>
+    fs.writeFile(word === undefined ? faultFile : `${faultFile}.${word}`, `${fault},${usualVersion}`);
+  const lines = [
+    "fault=/fault", // in a jail
+    `[ -f "$fault" ] || fault=${faultFile}`,
+    `for word; do [ -f "${faultFile}.$word" ] && fault="${faultFile}.$word"; done`,
+    `FIRECRACKER_DOUBLE_FAULT=$(cat "$fault") exec ${node} ${program} "$@"`,
+  ];
+  await writeProgram(path, lines.join("\n"));
   await setFault("");
-  const fault = `$(cat /fault 2>/dev/null || cat ${faultFile})`;
-  await writeProgram(path, `FIRECRACKER_DOUBLE_FAULT=${fault} exec ${node} ${program} "$@"`);
   if (options.jailer === true) await writeProgram(join(directory, "jailer"), `exec sh ${jailer} ${checkout} "$@"`);
   return { program: path, setFault };
 }

@@ -15,23 +15,30 @@ export class DriverChooser implements VmmChooser {
 
   /** How the VMM that a choice leads to does; never fails. */
   async status(choice: VmmChoice): Promise<VmmStatus> {
-    const statuses = await Promise.all(this.#candidates(choice).map((driver) => driver.status()));
-    const chosen = statuses.findIndex((status) => status.usable);
-    const best = statuses[Math.max(0, chosen)];
+    const { chosen, statuses } = await this.#look(choice);
+    const best = chosen ?? statuses[0];
     if (best === undefined) throw new Error(`there is no driver for ${choice}`);
-    const passedOver = statuses.slice(0, Math.max(0, chosen)).map((status) => status.reason);
-    return { ...best, reason: [best.reason, ...passedOver].join("; ") };
+    return best;
   }
 
   async choose(choice: VmmChoice): Promise<{ driver: VmmDriver; status: VmmStatus }> {
-    const status = await this.status(choice);
-    if (status.usable) return { driver: this.driver(status.kind), status };
-    const statuses = await Promise.all(this.#candidates(choice).map((driver) => driver.status()));
+    const { chosen, statuses } = await this.#look(choice);
+    if (chosen !== null) return { driver: this.driver(chosen.kind), status: chosen };
     throw new WorkfortError(
       "vmm_unavailable",
       `no VMM can be used: ${statuses.map(({ reason }) => reason).join("; ")}`,
       { hint: "nexusctl doctor" },
     );
+  }
+
+  /** All that a choice allows, and the first that works, with why those before it do not. */
+  async #look(choice: VmmChoice): Promise<{ chosen: VmmStatus | null; statuses: VmmStatus[] }> {
+    const statuses = await Promise.all(this.#candidates(choice).map((driver) => driver.status()));
+    const at = statuses.findIndex((status) => status.usable);
+    const found = statuses[at];
+    if (found === undefined) return { chosen: null, statuses };
+    const passedOver = statuses.slice(0, at).map((status) => status.reason);
+    return { chosen: { ...found, reason: [found.reason, ...passedOver].join("; ") }, statuses };
   }
 
   #candidates(choice: VmmChoice): VmmDriver[] {

@@ -13,6 +13,19 @@ export async function findProgram(name: string, configured: string | null): Prom
   return null;
 }
 
+/** Why `findProgram` has found none. */
+export async function absence(title: string, name: string, configured: string | null): Promise<string> {
+  const exists =
+    configured !== null &&
+    (await fs.access(configured).then(
+      () => true,
+      () => false,
+    ));
+  return exists
+    ? `${title} cannot be used: ${configured} is no file that may be executed`
+    : `${title} is not installed (looked for ${configured ?? `${name} on PATH`})`;
+}
+
 async function isExecutable(path: string): Promise<boolean> {
   try {
     await fs.access(path, constants.X_OK);

@@ -3,6 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { RunFacts, VmmEnd, VmmRun } from "@workfort/core";
 import { removeRun, runRanOutOfMemory } from "../confinement/held.ts";
 import { KeeperError, type Keeper } from "../process/keeper.ts";
+import { plainWords } from "./plain-words.ts";
 
 /** between two questions to a keeper that broke off, ms */
 const askAgainMs = 200;
@@ -46,7 +47,7 @@ export class KeptRun implements VmmRun {
       exitCode: end.exitCode,
       signal: end.signal,
       endedAt: end.endedAt,
-      lastWords: this.#manner.lastWords(errorOutput),
+      lastWords: plainWords(this.#manner.lastWords(errorOutput)),
       meaning: end.exitCode === null ? await this.#explainSignal(end.signal) : this.#manner.explainExit(end.exitCode),
     };
   }

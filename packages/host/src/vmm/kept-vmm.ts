@@ -7,6 +7,7 @@ import { reachOf, type Reach } from "../confinement/reach.ts";
 import { runPaths } from "../paths.ts";
 import { Keeper, KeeperError, startKeeper, type KeeperStarted, type VmmStatus } from "../process/keeper.ts";
 import type { Manner } from "./kept-run.ts";
+import { plainWords } from "./plain-words.ts";
 
 /**
  * What every VMM's start and adoption have in common: it runs behind a keeper in a directory of its own, and a start
@@ -131,25 +132,26 @@ export async function undoStart(keeper: Keeper, directory: string): Promise<void
 }
 
 async function bringUpOrEnd(start: KeptStart, keeper: Keeper, signal: AbortSignal): Promise<void> {
-  const done = new AbortController();
-  const ended = keeper.waitForEnd(done.signal).then(async (end) => {
+  const over = new AbortController();
+  const ended = keeper.waitForEnd(over.signal).then(async (end) => {
     const { manner } = start;
-    const said = manner.lastWords(await keeper.errorOutput());
+    const said = plainWords(manner.lastWords(await keeper.errorOutput()));
     const meaning = end.exitCode === null ? null : manner.explainExit(end.exitCode);
     const how = end.signal ?? `code ${end.exitCode}${meaning === null ? "" : `, ${meaning}`}`;
     throw new WorkfortError("vmm_failed", `${manner.title} ended at once (${how})${said === "" ? "" : `: ${said}`}`, {
       hint: "nexusctl doctor",
     });
   });
+  const up = start.bringUp(AbortSignal.any([signal, over.signal]));
   try {
-    await Promise.race([start.bringUp(signal), ended]);
+    await Promise.race([up, ended]);
   } catch (error) {
     // a socket breaks off because its VMM is ending: how it ended says more
     if (!(error instanceof WorkfortError) && !signal.aborted) await Promise.race([ended, delay(lastWordsMs)]);
     throw error;
   } finally {
-    done.abort();
-    ended.catch(() => {});
+    over.abort();
+    await Promise.allSettled([up, ended]); // or it would meet the VMM of the next start
   }
 }
 

@@ -3,6 +3,7 @@ import { constants, promises as fs } from "node:fs";
 import type { Kernel } from "@workfort/core";
 import * as z from "zod";
 import { readTextIfThere, writeAtomically } from "../files.ts";
+import { plainWords } from "./plain-words.ts";
 
 /**
  * Whether KVM is usable. A `/dev/kvm` that opens, and even one that creates a VM, may still never boot a kernel
@@ -90,7 +91,7 @@ async function bootOnce(title: string, binary: string, argv: readonly string[]):
   child.stderr.on("data", collect);
   child.once("error", (error) => resolve({ usable: false, reason: `${title} could not be run: ${error.message}` }));
   child.once("close", (code, signal) => {
-    const said = signal === null ? (output.trim().split("\n").at(-1)?.trim().slice(0, 100) ?? "") : "";
+    const said = signal === null ? plainWords(output.trim().split("\n").at(-1) ?? "").slice(0, 100) : "";
     resolve({
       usable: false,
       reason: `/dev/kvm opens, but no kernel boots on it (${title} ended with ${signal ?? `code ${code}`}${said === "" ? "" : `: ${said}`})`,

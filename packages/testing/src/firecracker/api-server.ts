@@ -1,6 +1,9 @@
+import { promises as fs } from "node:fs";
 import { createServer, type Socket } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import { bytesOf, continueHead, tooManyConnections, transportError, type Answer } from "./answer.ts";
 import type { Faults } from "./faults.ts";
+import { sendSpoiled } from "./spoiled-answers.ts";
 import { RequestParser, TransportError, type Request } from "./request-parser.ts";
 
 /**
@@ -8,6 +11,8 @@ import { RequestParser, TransportError, type Request } from "./request-parser.ts
  * A connection whose client has shut down its side is dropped with all it has not been answered.
  */
 const maxConnections = 10;
+/** for which a socket that is to be stale is */
+const staleMs = 300;
 
 export interface ApiServer {
   /** Binds the socket; rejects where the path exists. It is never removed. */
@@ -20,7 +25,8 @@ interface Needs {
   maxPayloadBytes: number;
   faults: Faults;
   answer(request: Request): Promise<{ answer: Answer; afterwards?: () => void }>;
-  exit(code: number): never;
+  /** Goes on unless the process is to end, or to hang, at this moment. */
+  pass(moment: string): Promise<void>;
 }
 
 export function apiServer(needs: Needs): ApiServer {
@@ -42,6 +48,7 @@ export function apiServer(needs: Needs): ApiServer {
   });
   return {
     listen: async () => {
+      if (needs.faults.staleSocket) await leaveStale(needs.path);
       const { promise, resolve, reject } = Promise.withResolvers<void>();
       server.once("error", reject);
       server.listen(needs.path, resolve);
@@ -49,6 +56,18 @@ export function apiServer(needs: Needs): ApiServer {
     },
     close: () => void server.close(),
   };
+}
+
+/** A socket's file with nobody behind it, as one is between its binding and the listening on it. */
+async function leaveStale(path: string): Promise<void> {
+  const bound = createServer();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  bound.listen(`${path}-bound`, resolve);
+  await promise;
+  await fs.link(`${path}-bound`, path);
+  bound.close();
+  await delay(staleMs);
+  await fs.rm(path);
 }
 
 /** Reads as the real server does, a buffer at a time, and answers each before it reads the next. */
@@ -74,12 +93,17 @@ async function seeHangUp(): Promise<void> {
 
 async function serveOne(needs: Needs, socket: Socket, request: Request): Promise<void> {
   if (socket.destroyed) return;
-  const fault = needs.faults.ofRequest(`${request.method} ${request.path}`);
-  if (fault?.kind === "hang") await new Promise(() => {});
-  if (fault?.kind === "exit") needs.exit(fault.code);
-  const { answer, afterwards } = await needs.answer(request);
-  const head = bytesOf(answer);
-  if (fault?.kind === "half") socket.end(head.subarray(0, head.length / 2));
-  else if (afterwards === undefined) socket.write(head);
-  else socket.write(head, afterwards);
+  const moment = `${request.method} ${request.path}`;
+  await needs.pass(moment);
+  const fault = needs.faults.at(moment);
+  const { answer, afterwards } =
+    fault?.kind === "refuse" ? { answer: refusal(fault.words) } : await needs.answer(request);
+  await delay(needs.faults.answersLateBy);
+  if (fault?.kind === "spoil") await sendSpoiled(fault.how, bytesOf(answer), socket);
+  else if (afterwards === undefined) socket.write(bytesOf(answer));
+  else socket.write(bytesOf(answer), afterwards);
+}
+
+function refusal(words: string): Answer {
+  return { status: 400, body: JSON.stringify({ fault_message: words }) };
 }

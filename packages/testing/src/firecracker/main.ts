@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { apiServer } from "./api-server.ts";
 import { startByFile } from "./config-file.ts";
@@ -16,11 +16,15 @@ import { VmmProcess } from "./vmm-process.ts";
  * Firecracker's exit for a triple fault, which QEMU does not tell from a reset. vsock is bridged (see vsock.ts).
  */
 const slowStartMs = 1_000;
+/** of a timer that only keeps the process */
+const foreverMs = 3_600_000;
 const faults = readFaults(process.env["FIRECRACKER_DOUBLE_FAULT"] ?? "");
 const flags = readFlagsOrExit();
 const vmm = new VmmProcess(flags, faults);
 process.on("SIGHUP", () => vmm.exit(156));
+if (faults.deaf) process.on("SIGTERM", () => {});
 printAndExit();
+await pass("start");
 configureOrExit();
 vmm.log.info("main", `Running Firecracker v${faults.version}`);
 openMetricsOrExit();
@@ -29,6 +33,16 @@ const metadata = readOrPanic(flags.metadata, "Unable to open or read from the mm
 if (metadata !== null) vmm.vm.mmds.put(JSON.parse(metadata.toString()), false);
 if (!flags.noApi) await serveOrExit();
 if (config !== null) await startOrExit(config);
+
+/** Goes on unless the process is to end, or to hang, at this moment. */
+async function pass(moment: string): Promise<void> {
+  const words = faults.wordsAt(moment);
+  if (words !== null) writeSync(2, words);
+  const fault = faults.at(moment);
+  if (fault?.kind === "exit") process.exit(fault.code);
+  if (fault?.kind === "kill") process.kill(process.pid, "SIGKILL");
+  if (fault?.kind === "hang") await new Promise(() => setInterval(() => {}, foreverMs));
+}
 
 function readFlagsOrExit(): Flags {
   try {
@@ -98,12 +112,13 @@ async function serveOrExit(): Promise<void> {
   if (!Number.isInteger(maxPayloadBytes))
     vmm.panic("'http-api-max-payload-size' parameter expected to be of 'usize' type.");
   if (faults.slowStart) await delay(slowStartMs);
+  await pass("socket");
   const server = apiServer({
     path,
     maxPayloadBytes,
     faults,
     answer: (request) => vmm.answer(request),
-    exit: (code) => process.exit(code),
+    pass,
   });
   try {
     await server.listen();

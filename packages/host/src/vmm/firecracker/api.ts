@@ -1,6 +1,7 @@
 import { Agent, request as httpRequest, type IncomingMessage } from "node:http";
 import { Socket } from "node:net";
 import { connectToVmm } from "../../process/unix-socket.ts";
+import { plainWords } from "../plain-words.ts";
 
 /** what Firecracker refused, in its own words */
 export class FirecrackerError extends Error {
@@ -35,11 +36,22 @@ export class FirecrackerApi {
     };
   }
 
-  /** The answer's JSON, undefined where there is none; rejects with FirecrackerError where it refuses. */
+  /**
+   * The answer's JSON, undefined where there is none; rejects with FirecrackerError where it refuses, else with an
+   * error whose cause is the one of the connection.
+   */
   async call(method: "GET" | "PUT" | "PATCH", path: string, body?: unknown, signal?: AbortSignal): Promise<unknown> {
-    const { status, text } = await this.#send(method, path, body, signal);
+    const fail = (why: string, cause?: unknown): Error => new Error(`${method} ${path}: ${why}`, { cause });
+    const { status, text } = await this.#send(method, path, body, signal).catch((error: Error) => {
+      throw fail(error.message, error);
+    });
     if (status >= 300) throw new FirecrackerError(status, `${method} ${path}: ${faultOf(text)}`);
-    return text === "" ? undefined : (JSON.parse(text) as unknown);
+    if (text === "") return undefined;
+    try {
+      return JSON.parse(text) as unknown;
+    } catch {
+      throw fail(`its answer is no JSON: ${plainWords(text)}`);
+    }
   }
 
   close(): void {
@@ -61,12 +73,12 @@ export class FirecrackerApi {
       headers: json === null ? {} : { "content-type": "application/json", "content-length": json.length },
       ...(signal === undefined ? {} : { signal }),
     });
-    const late = setTimeout(
-      () => request.destroy(new Error(`no answer to ${method} ${path} within ${answerBoundMs / 1000} s`)),
-      answerBoundMs,
-    );
+    const late = setTimeout(() => {
+      reject(new Error(`no answer within ${answerBoundMs / 1000} s`));
+      request.destroy();
+    }, answerBoundMs);
     request.once("response", (response) => readBody(response).then(resolve, reject));
-    request.once("error", reject);
+    request.on("error", reject);
     request.end(json ?? undefined);
     return await promise.finally(() => clearTimeout(late));
   }
@@ -75,10 +87,14 @@ export class FirecrackerApi {
 async function readBody(response: IncomingMessage): Promise<{ status: number; text: string }> {
   const chunks: Buffer[] = [];
   let bytes = 0;
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > answerBytes) throw new Error(`an answer of over ${answerBytes} bytes`);
-    chunks.push(chunk);
+  try {
+    for await (const chunk of response as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > answerBytes) throw new Error(`an answer of over ${answerBytes} bytes`);
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    throw (error as NodeJS.ErrnoException).code === "ECONNRESET" ? new Error("its answer broke off") : error;
   }
   return { status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString("utf8") };
 }
@@ -87,9 +103,9 @@ async function readBody(response: IncomingMessage): Promise<{ status: number; te
 function faultOf(text: string): string {
   try {
     const { fault_message: fault } = JSON.parse(text) as { fault_message?: unknown };
-    if (typeof fault === "string") return fault;
+    if (typeof fault === "string") return plainWords(fault);
   } catch {
     // not JSON: its words as they are
   }
-  return text.trim().slice(0, 1000);
+  return plainWords(text);
 }

@@ -1,7 +1,6 @@
 import { promises as fs } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { WorkfortError, type VmmStatus } from "@workfort/contract";
 import {
   bareId,
@@ -13,6 +12,7 @@ import {
   type VmmStep,
   type VmSpec,
 } from "@workfort/core";
+import * as z from "zod";
 import type { Confinement } from "../../confinement/confinement.ts";
 import { findJailer, jailedCommand, jailOf, makeJail } from "../../confinement/jailer.ts";
 import { filesOf, type Reach } from "../../confinement/reach.ts";
@@ -20,9 +20,11 @@ import { runPaths, type Paths } from "../../paths.ts";
 import { KeptRun, type Door } from "../kept-run.ts";
 import { findKept, startKept, undoStart, type KeptStart } from "../kept-vmm.ts";
 import { probeKvm } from "../kvm-probe.ts";
-import { findProgram } from "../find-program.ts";
+import { absence, findProgram } from "../find-program.ts";
+import { plainWords } from "../plain-words.ts";
 import { FirecrackerApi } from "./api.ts";
-import { probeConfiguration, settingsOf } from "./configuration.ts";
+import { bringUp } from "./bring-up.ts";
+import { probeConfiguration } from "./configuration.ts";
 import { manner } from "./manner.ts";
 import { hostPlaces, jailedFiles, jailedLog, jailPlaces, type Places } from "./places.ts";
 import { firecrackerVersion, refuseVersion } from "./version.ts";
@@ -34,8 +36,6 @@ import { openVsock } from "./vsock.ts";
  * A run is a directory of sockets: the keeper's, Firecracker's API and its vsock. Firecracker is told everything
  * through its API and then boots; `start` leaves either a booting VM or nothing.
  */
-/** for the API socket to appear, ms; it takes some 20 ms on an idle host */
-const socketBoundMs = 10_000;
 /** resident beside guest memory: its specification says at most 5 MiB for one vCPU; more for page tables, MiB */
 const programMiB = 16;
 
@@ -90,7 +90,10 @@ export class FirecrackerDriver implements VmmDriver {
         bringUp: (signal) => bringUp(spec, place.places, (step) => hooks.onStep(step), signal),
       },
       hooks.signal,
-    );
+    ).catch((error: unknown) => {
+      this.#status = null; // the program may have become another
+      throw error;
+    });
     const facts: RunFacts = {
       hostBootId: this.#needs.hostBootId,
       directory: spec.directory,
@@ -135,16 +138,14 @@ export class FirecrackerDriver implements VmmDriver {
       confinement: null,
     } as const;
     const binary = await findProgram("firecracker", this.#needs.configuredBinary);
-    if (binary === null) {
-      const where = this.#needs.configuredBinary ?? "firecracker on PATH";
-      return { ...absent, reason: `Firecracker is not installed (looked for ${where})` };
-    }
+    if (binary === null)
+      return { ...absent, reason: await absence("Firecracker", "firecracker", this.#needs.configuredBinary) };
     let version: string;
     try {
       version = await firecrackerVersion(binary);
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
-      return { ...absent, binary, reason: `Firecracker does not run: ${why}` };
+      return { ...absent, binary, reason: `Firecracker does not run: ${plainWords(why)}` };
     }
     const refusal = refuseVersion(version);
     if (refusal !== null) return { ...absent, binary, version, reason: `Firecracker ${refusal}` };
@@ -238,39 +239,7 @@ async function probeArguments(directory: string, kernel: Kernel): Promise<string
   return ["--no-api", "--config-file", file];
 }
 
-/** Tells a fresh Firecracker everything and boots its guest. */
-async function bringUp(
-  spec: VmSpec,
-  places: Places,
-  onStep: (step: VmmStep) => void,
-  signal: AbortSignal,
-): Promise<void> {
-  onStep("vmm_api");
-  const { api: socket } = runPaths(spec.directory);
-  await awaitSocket(socket, AbortSignal.any([signal, AbortSignal.timeout(socketBoundMs)]));
-  const api = new FirecrackerApi(socket);
-  try {
-    await api.call("GET", "/version", undefined, signal);
-    onStep("configure");
-    for (const { path, body } of settingsOf(spec, places)) await api.call("PUT", path, body, signal);
-    await api.call("PUT", "/actions", { action_type: "InstanceStart" }, signal);
-  } finally {
-    api.close();
-  }
-}
-
-/** The socket appears when Firecracker has bound it; there is no event for that, so it is looked for every 2 ms. */
-async function awaitSocket(path: string, signal: AbortSignal): Promise<void> {
-  while (
-    !(await fs.stat(path).then(
-      (found) => found.isSocket(),
-      () => false,
-    ))
-  ) {
-    if (signal.aborted) throw new Error("its API has not appeared in time");
-    await delay(2);
-  }
-}
+const Description = z.object({ state: z.string() });
 
 /** A daemon that died before it wrote down a run may have died before the guest was booted, too. */
 async function hasBooted(directory: string): Promise<boolean> {
@@ -279,7 +248,7 @@ async function hasBooted(directory: string): Promise<boolean> {
 }
 
 async function describe(directory: string): Promise<{ state: string }> {
-  return await withApi(directory, async (api) => (await api.call("GET", "/")) as { state: string });
+  return await withApi(directory, async (api) => Description.parse(await api.call("GET", "/")));
 }
 
 async function withApi<T>(directory: string, use: (api: FirecrackerApi) => Promise<T>): Promise<T> {

@@ -1,4 +1,6 @@
+import * as z from "zod";
 import { runTool } from "../../process/run.ts";
+import { plainWords } from "../plain-words.ts";
 
 /** 1.14 brought free page reporting and the serial settings; the API is stable within a major version. */
 const oldest = [1, 14, 0] as const;
@@ -10,13 +12,21 @@ const broken: Record<string, string> = {
   "1.16.1": "after a pause no new connection reaches its guest (firecracker issue 6100)",
 };
 
+const Answer = z.object({ firecracker_version: z.string().regex(/^\d[\w.+-]{1,40}$/) });
+
 /** The version a binary states, for example `1.15.1`; rejects where it does not run or is no Firecracker. */
 export async function firecrackerVersion(binary: string): Promise<string> {
   const { stdout } = await runTool([binary, "--version"], { timeoutMs: 10_000 });
   const version = /^Firecracker v(\d+\.\d+\.\d+\S*)/m.exec(stdout)?.[1];
-  if (version === undefined)
-    throw new Error(`${binary} --version says "${stdout.trim().slice(0, 200)}", which has no version`);
+  if (version === undefined) throw new Error(`${binary} --version says "${plainWords(stdout)}", which has no version`);
   return version;
+}
+
+/** The version in its answer to `GET /version`. */
+export function versionIn(answer: unknown): string {
+  const parsed = Answer.safeParse(answer);
+  if (!parsed.success) throw new Error("GET /version: its answer has no version");
+  return parsed.data.firecracker_version;
 }
 
 /** Null where the version can be used, else why not. */

@@ -13,7 +13,7 @@ import { connectToVmm } from "../../process/unix-socket.ts";
 import { probeArguments, qemuArguments, translationCacheMiB } from "./arguments.ts";
 import { qemuName, qemuVersion } from "./version.ts";
 import { probeKvm } from "../kvm-probe.ts";
-import { findProgram } from "../find-program.ts";
+import { absence, findProgram } from "../find-program.ts";
 import { KeptRun, type Door, type Manner } from "../kept-run.ts";
 import { findKept, startKept } from "../kept-vmm.ts";
 import { openChannel } from "./hello.ts";
@@ -121,10 +121,7 @@ export class QemuDriver implements VmmDriver {
       confinement: null,
     } as const;
     const binary = await findProgram(qemuName, this.#needs.configuredBinary);
-    if (binary === null) {
-      const where = this.#needs.configuredBinary ?? `${qemuName} on PATH`;
-      return { ...absent, reason: `QEMU is not installed (looked for ${where})` };
-    }
+    if (binary === null) return { ...absent, reason: await absence("QEMU", qemuName, this.#needs.configuredBinary) };
     let version: string;
     try {
       version = await qemuVersion(binary);
