@@ -12,7 +12,7 @@ import { makeTestStore } from "./test-store.ts";
 /** a uid nobody has, for the tests that must work without any privilege */
 const strangerUid = 64_321;
 /** what every VMM has to pass; QEMU has with the rest, the real Firecracker does in `npm run lab` */
-const vmSuite = ["test/whole/lifecycle.test.ts", "test/whole/pause.test.ts"];
+const vmSuite = ["lifecycle", "pause", "drives"].map((name) => `test/whole/${name}.test.ts`);
 const full = process.argv.includes("--full");
 const named = process.argv.slice(2).filter((word) => !word.startsWith("--"));
 
