@@ -10,7 +10,8 @@ import { plainWords } from "./plain-words.ts";
  * (seen on nested hosts), so the probe boots one: the guest agent says a word on the console and ends. The answer
  * is kept for as long as the host is up and VMM and kernel are the same.
  */
-const bootBoundMs = 10_000;
+/** a boot takes well under a second on KVM, ten where KVM itself is emulated and busy, ms */
+const bootBoundMs = 30_000;
 const probeWord = "workfort-probe: ok";
 
 /** what the kernel is told beside the VMM's own arguments; the agent then says the word and ends */
