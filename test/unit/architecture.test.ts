@@ -15,7 +15,8 @@ const mayImport: Record<string, readonly string[]> = {
 
 /** The same inside packages/host, where each adapter is a room; what is not named may be imported by all. */
 const adapters: Record<string, readonly string[]> = {
-  vmm: ["process"],
+  vmm: ["confinement", "native", "process"],
+  confinement: ["process", "storage"],
   guest: [],
   storage: ["native", "process"],
   store: [],

@@ -29,9 +29,10 @@ async function limitsOf(daemon: TestDaemon, vm: string): Promise<(RateLimit | nu
     const socketPath = join(daemon.locations.runtimeDirectory, "vms", id.replace("vm_", ""), "vmm/api");
     const { body } = await ask({ socketPath }, { path: "/vm/config" });
     const { drives } = JSON.parse(body.toString()) as {
-      drives: { rate_limiter: { bandwidth: { size: number }; ops: { size: number } } | null }[];
+      drives: { drive_id: string; rate_limiter: { bandwidth: { size: number }; ops: { size: number } } | null }[];
     };
-    return drives.map(({ rate_limiter: limiter }) =>
+    const inOrder = drives.toSorted((a, b) => a.drive_id.localeCompare(b.drive_id));
+    return inOrder.map(({ rate_limiter: limiter }) =>
       limiter === null ? null : { bytesPerSecond: limiter.bandwidth.size, operationsPerSecond: limiter.ops.size },
     );
   }

@@ -7,6 +7,7 @@ import type { OperationName, Operations } from "@workfort/contract";
 export const routes: { readonly [Name in OperationName]: Route<Name> } = {
   "system.health": ["GET", "/v1/health"],
   "system.status": ["GET", "/v1/status"],
+  "system.metrics": ["GET", "/v1/metrics"],
   "system.openapi": ["GET", "/v1/openapi.json"],
   "vm.create": ["POST", "/v1/vms"],
   "vm.list": ["GET", "/v1/vms"],
@@ -18,6 +19,7 @@ export const routes: { readonly [Name in OperationName]: Route<Name> } = {
   "vm.pause": ["POST", "/v1/vms/{vm}/pause"],
   "vm.resume": ["POST", "/v1/vms/{vm}/resume"],
   "vm.history": ["GET", "/v1/vms/{vm}/history"],
+  "vm.metrics": ["GET", "/v1/vms/{vm}/metrics"],
   "vm.console": ["GET", "/v1/vms/{vm}/console"],
   "vm.exec": ["POST", "/v1/vms/{vm}/exec"],
   "process.start": ["POST", "/v1/vms/{vm}/processes"],

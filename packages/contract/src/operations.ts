@@ -3,6 +3,7 @@ import { AttachDrive, CreateDrive, Drive, DriveDetail, ResizeDrive } from "./dri
 import { exactly, matching, oneOf } from "./fields.ts";
 import { operation, type Operation } from "./operation.ts";
 import { CreateWorkspace, Image, ImportImage, StorageStatus, Workspace, WorkspaceDetail } from "./image.ts";
+import { VmMetrics } from "./metrics.ts";
 import { Reference } from "./names.ts";
 import { Exec, ExecResult, outputStreamType, Process, ProcessId, SignalProcess, StartProcess } from "./process.ts";
 import { Health, Status } from "./system.ts";
@@ -42,6 +43,14 @@ export const operations = {
     path: "/v1/status",
     summary: "What the daemon is, uses and holds",
     result: Status,
+    errors: [],
+  }),
+  "system.metrics": operation({
+    method: "GET",
+    path: "/v1/metrics",
+    summary: "Metrics of the daemon and of all VMs, for Prometheus",
+    answer: "bytes",
+    mediaType: "text/plain; version=0.0.4; charset=utf-8",
     errors: [],
   }),
   "system.openapi": operation({
@@ -146,6 +155,14 @@ export const operations = {
     params: vm,
     result: VmHistory,
     errors: ["not_found"],
+  }),
+  "vm.metrics": operation({
+    method: "GET",
+    path: "/v1/vms/{vm}/metrics",
+    summary: "Show what a VM's VMM uses of the host",
+    params: vm,
+    result: VmMetrics,
+    errors: ["not_found", "wrong_state"],
   }),
   "vm.console": operation({
     method: "GET",

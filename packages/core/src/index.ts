@@ -6,6 +6,7 @@ export * from "./guest-processes.ts";
 export * from "./ids.ts";
 export * from "./images.ts";
 export * from "./journal.ts";
+export * from "./metrics.ts";
 export * from "./ports.ts";
 export * from "./records.ts";
 export * from "./reservations.ts";

@@ -1,5 +1,13 @@
 import type { Duplex, Readable } from "node:stream";
-import type { Progress, RateLimit, StorageStatus, VmmChoice, VmmKind, VmmStatus } from "@workfort/contract";
+import type {
+  DiskMetrics,
+  Progress,
+  RateLimit,
+  StorageStatus,
+  VmmChoice,
+  VmmKind,
+  VmmStatus,
+} from "@workfort/contract";
 import type {
   AttachmentRecord,
   BootRecord,
@@ -185,6 +193,12 @@ export interface VmmEnd {
   endedAt: number;
 }
 
+export interface VmmMetrics {
+  processorSeconds: number;
+  residentBytes: number;
+  disks: DiskMetrics[] | null;
+}
+
 /** a VMM that runs, or whose end has not been collected */
 export interface VmmRun {
   readonly facts: RunFacts;
@@ -198,6 +212,8 @@ export interface VmmRun {
   resume(): Promise<void>;
   /** what the VMM itself says */
   isPaused(): Promise<boolean>;
+  /** What it uses of the host, and what its disks have done, in their order; these null where it does not answer. */
+  metrics(signal: AbortSignal): Promise<VmmMetrics>;
   console(tailBytes: number | null): Promise<Buffer>;
   /** The console from there on, until the VMM ends. */
   followConsole(tailBytes: number | null, signal: AbortSignal): AsyncIterable<Buffer>;

@@ -72,5 +72,7 @@ export function runPaths(directory: string) {
     vsock: join(vmm, "vsock"),
     /** a FIFO for its log */
     log: join(vmm, "log"),
+    /** a FIFO for its metrics */
+    metrics: join(vmm, "metrics"),
   } as const;
 }

@@ -37,6 +37,10 @@ export const commandTable: Readonly<Record<string, Entry>> = {
       },
       exec: { summary: "Run a command in a VM", load: () => import("./commands/vm/exec.ts") },
       logs: { summary: "Read a VM's console", load: () => import("./commands/vm/logs.ts") },
+      metrics: {
+        summary: "Show what a VM uses of the host, and what its disks have done",
+        load: () => import("./commands/vm/metrics.ts"),
+      },
       timing: { summary: "Show where a VM's boots spend their time", load: () => import("./commands/vm/timing.ts") },
       history: { summary: "Show a VM's states and boots", load: () => import("./commands/vm/history.ts") },
     },

@@ -6,6 +6,7 @@ import {
   Drives,
   Images,
   Journal,
+  Metrics,
   Reservations,
   Restarts,
   Supervisor,
@@ -44,6 +45,7 @@ export interface Parts {
   supervisor: Supervisor;
   restarts: Restarts;
   vms: Vms;
+  metrics: Metrics;
   memoryLimitMiB: number;
   host: Host;
 }
@@ -117,6 +119,7 @@ export function compose(config: Config, locations: Locations, log: Logger): Part
     supervisor,
     restarts,
     vms,
+    metrics: new Metrics({ store, supervisor }),
     memoryLimitMiB,
     host,
   };

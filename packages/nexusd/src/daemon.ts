@@ -14,6 +14,7 @@ import { HttpFace } from "./http/server.ts";
 import { systemHandlers } from "./http/system-handlers.ts";
 import { vmHandlers } from "./http/vm-handlers.ts";
 import { lockOrRefuse } from "./lock.ts";
+import { prometheusText } from "./prometheus.ts";
 import { version } from "./version.ts";
 
 /**
@@ -44,6 +45,7 @@ export class Daemon {
           health: () => ({ status: this.#stopping ? "stopping" : "ok", version }),
           status: () => this.#status(),
           storage: () => this.#storageStatus(),
+          metrics: () => this.#metrics(),
         }),
         ...vmHandlers(parts),
         ...diskHandlers(parts),
@@ -123,6 +125,16 @@ export class Daemon {
       config: this.#configFile,
       notices: this.#notices,
     };
+  }
+
+  async #metrics(): Promise<string> {
+    const { store, supervisor, memoryLimitMiB, metrics } = this.#parts;
+    return await prometheusText({
+      version,
+      states: store.listVms().map(({ state }) => state),
+      memory: { limitMiB: memoryLimitMiB, committedMiB: supervisor.committedMiB },
+      vms: await metrics.ofAll(),
+    });
   }
 
   async #storageStatus(): Promise<StorageStatus> {

@@ -2,7 +2,7 @@ import { promises as fs } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { runTool } from "../process/run.ts";
 import { findMountOf } from "../storage/mounts.ts";
-import { findProgram } from "../vmm/find-program.ts";
+import { findProgram } from "../process/find-program.ts";
 
 /**
  * Firecracker's jailer: a file system of its own with nothing in it but what the VM needs, and a user of its own.
@@ -69,12 +69,13 @@ export async function makeJail(jail: Jail, files: readonly JailedFile[]): Promis
 }
 
 /**
- * Mounts each file and gives the FIFO of the log to the jail's user, then becomes the jailer. The namespace is made a
+ * Mounts each file and gives the FIFOs to the jail's user, then becomes the jailer. The namespace is made a
  * slave of the host's, so that what the host unmounts does not live on in it.
  */
 const enterScript = `set -e
-chown "$2" "$1/$3"
-cd "$1"; shift 3
+cd "$1"; user=$2; shift 2
+while [ "$1" != -- ]; do chown "$user" "$1"; shift; done
+shift
 while [ "$1" != -- ]; do
   mount --bind "$2" "$3"
   [ "$1" = rw ] || mount -o remount,bind,ro "$3"
@@ -91,15 +92,15 @@ export function jailedCommand(about: {
   firecracker: string;
   id: string;
   files: readonly JailedFile[];
-  /** name of the FIFO in the jail */
-  log: string;
+  /** names of the FIFOs in the jail */
+  fifos: readonly string[];
   /** Firecracker's own */
   arguments: readonly string[];
 }): [string, ...string[]] {
-  const { jail, jailer, firecracker, id, files, log } = about;
+  const { jail, jailer, firecracker, id, files, fifos } = about;
   const user = String(jail.user);
   const enter = ["--mount", "--propagation", "slave", "--", "sh", "-c", enterScript, "jail"];
-  const place = [jail.root, `${user}:${user}`, log];
+  const place = [jail.root, `${user}:${user}`, ...fifos, "--"];
   const mounts = files.flatMap(({ path, name, readOnly }) => [readOnly ? "ro" : "rw", path, name]);
   const who = ["--id", id, "--exec-file", firecracker, "--uid", user, "--gid", user];
   // version 1 without any group is what leaves the process in ours: version 2 moves it into one named `firecracker`

@@ -1,12 +1,7 @@
 import { promises as fs } from "node:fs";
 import { dirname } from "node:path";
 import type { VmSpec } from "@workfort/core";
-
-/** what a VMM may open */
-export interface Reach {
-  read: readonly string[];
-  write: readonly string[];
-}
+import type { Reach } from "../process/keeper-start.ts";
 
 /** programs, libraries, firmware, and how they are set up; nobody's own files, and no other process's */
 const systemFiles =

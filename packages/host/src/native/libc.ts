@@ -13,6 +13,7 @@ function load() {
   return {
     ioctl: library.func("int ioctl(int fd, unsigned long request, _Inout_ uint8_t *argument)"),
     flock: library.func("int flock(int fd, int operation)"),
+    mkfifo: library.func("int mkfifo(const char *path, uint32_t mode)"),
     socket: library.func("int socket(int domain, int type, int protocol)"),
     sendto: library.func(
       "long sendto(int fd, const void *bytes, size_t length, int flags, const void *address, uint32_t addressLength)",
@@ -57,6 +58,11 @@ export function tryLock(fd: number): boolean {
   const errno = koffi.errno();
   if (errnoName(errno) === "EAGAIN") return false;
   throw new SystemCallError("flock", errno, `descriptor ${fd}`);
+}
+
+/** Makes a FIFO that only its owner may open. */
+export function makeFifo(path: string): void {
+  if (libc().mkfifo(path, 0o600) !== 0) throw new SystemCallError("mkfifo", koffi.errno(), path);
 }
 
 /** Sends one datagram to a Unix socket; a path beginning with @ is an abstract address. */

@@ -1,13 +1,18 @@
 import { spawn } from "node:child_process";
 import { resolve as absolute } from "node:path";
 import * as z from "zod";
-import type { Reach } from "../confinement/reach.ts";
 import { KeeperError } from "./keeper-answer.ts";
 
 /** for a VMM to be executed, ms; only a program on a dead disk takes that long */
 const startBoundMs = 10_000;
 /** of what a keeper says while it starts, characters; it says one line */
 const keptCharacters = 4096;
+
+/** what a VMM may open */
+export interface Reach {
+  read: readonly string[];
+  write: readonly string[];
+}
 
 export interface KeeperStart {
   /** path of the keeper program */

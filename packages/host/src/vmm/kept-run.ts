@@ -1,8 +1,10 @@
 import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
-import type { RunFacts, VmmEnd, VmmRun } from "@workfort/core";
+import type { DiskMetrics } from "@workfort/contract";
+import type { RunFacts, VmmEnd, VmmMetrics, VmmRun } from "@workfort/core";
 import { removeRun, runRanOutOfMemory } from "../confinement/held.ts";
 import { KeeperError, type Keeper } from "../process/keeper.ts";
+import { readUsage } from "../process/usage.ts";
 import { plainWords } from "./plain-words.ts";
 
 /** between two questions to a keeper that broke off, ms */
@@ -24,6 +26,8 @@ export interface Door {
   pause(): Promise<void>;
   resume(): Promise<void>;
   isPaused(): Promise<boolean>;
+  /** What its disks have done since it was started, in their order. */
+  disks(signal: AbortSignal): Promise<DiskMetrics[]>;
 }
 
 /** One VMM behind its keeper. */
@@ -84,6 +88,15 @@ export class KeptRun implements VmmRun {
 
   async isPaused(): Promise<boolean> {
     return await this.#door.isPaused();
+  }
+
+  async metrics(signal: AbortSignal): Promise<VmmMetrics> {
+    const { vmmPid, vmmStartTime } = this.facts;
+    const [usage, disks] = await Promise.all([
+      readUsage(vmmPid, vmmStartTime),
+      this.#door.disks(signal).catch(() => null),
+    ]);
+    return { ...usage, disks };
   }
 
   async signal(name: "SIGTERM" | "SIGKILL"): Promise<void> {

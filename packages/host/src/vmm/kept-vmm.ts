@@ -3,9 +3,9 @@ import { setTimeout as delay } from "node:timers/promises";
 import { WorkfortError } from "@workfort/contract";
 import type { Confinement } from "../confinement/confinement.ts";
 import { removeRun } from "../confinement/held.ts";
-import { reachOf, type Reach } from "../confinement/reach.ts";
+import { reachOf } from "../confinement/reach.ts";
 import { runPaths } from "../paths.ts";
-import { Keeper, KeeperError, startKeeper, type KeeperStarted, type VmmStatus } from "../process/keeper.ts";
+import { Keeper, KeeperError, startKeeper, type KeeperStarted, type Reach, type VmmStatus } from "../process/keeper.ts";
 import type { Manner } from "./kept-run.ts";
 import { plainWords } from "./plain-words.ts";
 
@@ -42,6 +42,8 @@ export interface KeptStart {
   jail: { directory: string; root: string; make(): Promise<void> } | null;
   /** whether it writes a log beside its standard streams */
   hasLog: boolean;
+  /** Makes what is to lie in the VMM's own directory. */
+  prepare?(): void;
   /** Resolves when the VMM has been told everything and its guest runs. */
   bringUp(signal: AbortSignal): Promise<void>;
 }
@@ -88,6 +90,7 @@ async function startHeld(start: KeptStart): Promise<KeeperStarted> {
     await jail.make();
     await fs.symlink(jail.root, vmm);
   }
+  start.prepare?.();
   const reach =
     files !== null && (await confinement.hasLandlock())
       ? await reachOf(argv[0], { read: files.read, write: [vmm, ...files.write] })

@@ -43,7 +43,7 @@ test("a jail holds the guest's files alone, its disks are its user's, and nothin
         firecracker,
         id: "abc",
         files,
-        log: "log",
+        fifos: ["log"],
         arguments: ["--api-sock", "/api"],
       }),
       files: null,

@@ -198,7 +198,16 @@ test("a VM's settings: durable drives in order with their limits, a console, and
   const bodyOf = (path: string): Record<string, unknown> => settings.find((one) => one.path === path)?.body ?? {};
   assert.deepEqual(
     settings.map(({ path }) => path),
-    ["/machine-config", "/boot-source", "/drives/drive0", "/drives/drive1", "/vsock", "/entropy", "/balloon"],
+    [
+      "/metrics",
+      "/machine-config",
+      "/boot-source",
+      "/drives/drive0",
+      "/drives/drive1",
+      "/vsock",
+      "/entropy",
+      "/balloon",
+    ],
   );
   assert.deepEqual(bodyOf("/drives/drive1"), {
     drive_id: "drive1",

@@ -6,7 +6,7 @@ import { defaultLimitMiB } from "@workfort/core";
 import { KernelDirectory } from "@workfort/host/kernels/kernel-directory.ts";
 import { pathsOf } from "@workfort/host/paths.ts";
 import { checkStore } from "@workfort/host/storage/store-check.ts";
-import { findProgram } from "@workfort/host/vmm/find-program.ts";
+import { findProgram } from "@workfort/host/process/find-program.ts";
 import { DriverChooser } from "@workfort/host/vmm/chooser.ts";
 import { vmmDrivers } from "../compose.ts";
 import type { Config } from "../config/schema.ts";

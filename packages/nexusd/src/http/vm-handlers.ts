@@ -1,5 +1,5 @@
 import { Readable } from "node:stream";
-import { GuestProcesses, type ConsoleArchive, type Supervisor, type Vms } from "@workfort/core";
+import { GuestProcesses, type ConsoleArchive, type Metrics, type Supervisor, type Vms } from "@workfort/core";
 import { Bytes, type Handlers } from "./handlers.ts";
 
 type VmOperation = Extract<keyof Handlers, `vm.${string}` | `process.${string}`>;
@@ -9,10 +9,12 @@ export function vmHandlers({
   vms,
   supervisor,
   consoles,
+  metrics,
 }: {
   vms: Vms;
   supervisor: Supervisor;
   consoles: ConsoleArchive;
+  metrics: Metrics;
 }): Pick<Handlers, VmOperation> {
   const processesOf = (reference: string): GuestProcesses => new GuestProcesses(supervisor.guest(vms.find(reference)));
   return {
@@ -29,6 +31,7 @@ export function vmHandlers({
     "vm.pause": ({ params }) => vms.pause(params.vm),
     "vm.resume": ({ params }) => vms.resume(params.vm),
     "vm.history": ({ params }) => vms.history(params.vm),
+    "vm.metrics": ({ params }) => metrics.of(vms.find(params.vm)),
     "vm.console": async ({ params, query }, { signal }) => {
       const vm = vms.find(params.vm);
       const tailBytes = query.tailBytes === 0 ? null : query.tailBytes;

@@ -3,9 +3,11 @@ import type { Vm } from "./vm.ts";
 
 /** Everything a VM has been told, as GET /vm/config shows it; what it was not told is null. */
 export function describeVm(vm: Vm): string {
+  // once it runs they are told in the order of a hash map, so that nobody can rely on any
+  const drives = vm.hasBooted ? vm.drives.all.toReversed() : vm.drives.all;
   return JSON.stringify({
     balloon: vm.balloon,
-    drives: vm.drives.all.map((drive) => ({
+    drives: drives.map((drive) => ({
       drive_id: drive.drive_id,
       partuuid: drive.partuuid,
       is_root_device: drive.is_root_device,

@@ -2,8 +2,8 @@ import { closeSync, writeSync } from "node:fs";
 import { openForLines } from "./log.ts";
 
 /**
- * Firecracker's metrics: a JSON object a line, whose counters begin again with each line. Only the requests and the
- * times of pause and resume are counted; devices stand there with zeros, since QEMU has them.
+ * Firecracker's metrics: a JSON object a line, whose counters begin again with each line. Requests, the times of pause
+ * and resume, and what each disk does are counted; other devices stand there with zeros, since QEMU has them.
  */
 const counters: Record<string, readonly string[]> = {
   balloon: ["activate_fails", "inflate_count", "stats_updates_count", "deflate_count", "event_fails"],

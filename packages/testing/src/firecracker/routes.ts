@@ -21,7 +21,7 @@ export interface Surroundings {
   version: string;
   configureLog(config: bodies.LoggerConfig): void;
   openMetrics(path: string): void;
-  flushMetrics(): void;
+  flushAll(): Promise<void>;
   startVm(): Promise<void>;
   setPaused(paused: boolean): Promise<void>;
 }
@@ -198,7 +198,7 @@ const routes: Record<string, Partial<Record<Method, Route>>> = {
     PUT: (body, _tokens, around) => {
       const { action_type: action } = readBody(body, bodies.action);
       if (action === "InstanceStart") return { phase: "before", run: () => around.startVm() };
-      if (action === "FlushMetrics") return { phase: "after", run: () => around.flushMetrics() };
+      if (action === "FlushMetrics") return { phase: "after", run: () => around.flushAll() };
       return { phase: "after", run: (vm) => vm.sendCtrlAltDel() };
     },
   },

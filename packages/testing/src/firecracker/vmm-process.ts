@@ -19,6 +19,8 @@ export class VmmProcess implements Surroundings {
   readonly vm: Vm;
   readonly version: string;
   readonly #metrics = new Metrics();
+  /** of the disks' counters, what lines have told already */
+  readonly #seen = new Map<string, number>();
   readonly #faults: Faults;
   readonly #flags: Flags;
 
@@ -66,6 +68,18 @@ export class VmmProcess implements Surroundings {
     if (!opened) throw refuse("Reinitialization of metrics not allowed.");
   }
 
+  /** A line with what the disks have done since the last one, as QEMU counts it. */
+  async flushAll(): Promise<void> {
+    const counts = await this.vm.diskCounts();
+    for (const [disk, values] of Object.entries(counts))
+      for (const [name, value] of Object.entries(values)) {
+        const key = `block_${disk}.${name}`;
+        this.#metrics.count(`block_${disk}`, name, value - (this.#seen.get(key) ?? 0));
+        this.#seen.set(key, value);
+      }
+    this.flushMetrics();
+  }
+
   flushMetrics(): void {
     this.#metrics.count("logger", "missed_log_count", this.log.missed);
     this.log.missed = 0;
@@ -84,7 +98,7 @@ export class VmmProcess implements Surroundings {
       this.log.info("main", `Guest-boot-time = ${us} us ${ms} ms, ${us} CPU us ${ms} CPU ms`);
     });
     this.flushMetrics();
-    setInterval(() => this.vm.state === "Running" && this.flushMetrics(), metricsPeriodMs).unref();
+    setInterval(() => this.vm.state === "Running" && void this.flushAll(), metricsPeriodMs).unref();
     void this.vm.guest.ended().then((reason) => this.#guestEnded(reason));
   }
 

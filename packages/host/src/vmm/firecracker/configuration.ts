@@ -28,6 +28,7 @@ const bootArguments = [
 /** Everything a VM is told before it boots, in an order that Firecracker always accepts; all paths as it sees them. */
 export function settingsOf(spec: VmSpec, places: Places): Setting[] {
   return [
+    { path: "/metrics", body: { metrics_path: places.metrics } },
     {
       path: "/machine-config",
       body: { vcpu_count: spec.vcpuCount, mem_size_mib: spec.memoryMiB, smt: false, track_dirty_pages: false },

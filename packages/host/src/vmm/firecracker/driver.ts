@@ -15,18 +15,21 @@ import {
 import * as z from "zod";
 import type { Confinement } from "../../confinement/confinement.ts";
 import { findJailer, jailedCommand, jailOf, makeJail } from "../../confinement/jailer.ts";
-import { filesOf, type Reach } from "../../confinement/reach.ts";
+import { filesOf } from "../../confinement/reach.ts";
+import type { Reach } from "../../process/keeper.ts";
+import { makeFifo } from "../../native/libc.ts";
 import { runPaths, type Paths } from "../../paths.ts";
 import { KeptRun, type Door } from "../kept-run.ts";
 import { findKept, startKept, undoStart, type KeptStart } from "../kept-vmm.ts";
 import { probeKvm } from "../kvm-probe.ts";
-import { absence, findProgram } from "../find-program.ts";
+import { absence, findProgram } from "../../process/find-program.ts";
 import { plainWords } from "../plain-words.ts";
 import { FirecrackerApi } from "./api.ts";
 import { bringUp } from "./bring-up.ts";
 import { probeConfiguration } from "./configuration.ts";
 import { manner } from "./manner.ts";
-import { hostPlaces, jailedFiles, jailedLog, jailPlaces, type Places } from "./places.ts";
+import { MetricsFeed } from "./metrics-feed.ts";
+import { hostPlaces, jailedFiles, jailedFifos, jailPlaces, type Places } from "./places.ts";
 import { firecrackerVersion, refuseVersion } from "./version.ts";
 import { openVsock } from "./vsock.ts";
 
@@ -87,6 +90,7 @@ export class FirecrackerDriver implements VmmDriver {
         files: place.files,
         jail: place.jail,
         hasLog: true,
+        prepare: () => makeFifo(runPaths(spec.directory).metrics),
         bringUp: (signal) => bringUp(spec, place.places, (step) => hooks.onStep(step), signal),
       },
       hooks.signal,
@@ -187,7 +191,7 @@ export class FirecrackerDriver implements VmmDriver {
         firecracker: binary,
         id,
         files,
-        log: jailedLog,
+        fifos: jailedFifos,
         arguments: commonArguments(places),
       }),
       files: null,
@@ -263,10 +267,19 @@ async function withApi<T>(directory: string, use: (api: FirecrackerApi) => Promi
 function doorOf(directory: string): Door {
   const changeTo = (state: "Paused" | "Resumed"): Promise<void> =>
     withApi(directory, async (api) => void (await api.call("PATCH", "/vm", { state })));
+  const feed = new MetricsFeed(runPaths(directory).metrics);
   return {
     openChannel: (signal) => openVsock(runPaths(directory).vsock, signal),
     pause: () => changeTo("Paused"),
     resume: () => changeTo("Resumed"),
     isPaused: async () => (await describe(directory)).state === "Paused",
+    disks: (signal) =>
+      feed.read(
+        () =>
+          withApi(directory, async (api) => {
+            await api.call("PUT", "/actions", { action_type: "FlushMetrics" }, signal);
+          }),
+        signal,
+      ),
   };
 }

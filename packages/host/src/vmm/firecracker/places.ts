@@ -7,6 +7,7 @@ export interface Places {
   api: string;
   vsock: string;
   log: string;
+  metrics: string;
   kernel: Pick<Kernel, "vmlinux" | "initramfs">;
   /** in the order of the drives */
   drives: readonly string[];
@@ -14,20 +15,29 @@ export interface Places {
 
 /** The host's own paths. */
 export function hostPlaces(spec: VmSpec): Places {
-  const { api, vsock, log } = runPaths(spec.directory);
-  return { api, vsock, log, kernel: spec.kernel, drives: spec.drives.map(({ path }) => path) };
+  const { api, vsock, log, metrics } = runPaths(spec.directory);
+  return { api, vsock, log, metrics, kernel: spec.kernel, drives: spec.drives.map(({ path }) => path) };
 }
 
-const jailNames = { api: "api", vsock: "vsock", log: "log", vmlinux: "vmlinux", initramfs: "initramfs" };
-export const jailedLog = jailNames.log;
+const jailNames = {
+  api: "api",
+  vsock: "vsock",
+  log: "log",
+  metrics: "metrics",
+  vmlinux: "vmlinux",
+  initramfs: "initramfs",
+};
+/** FIFOs, which are its user's in a jail */
+export const jailedFifos = [jailNames.log, jailNames.metrics];
 
 /** The paths in a jail, whose root is the VMM's own directory of the run. */
 export function jailPlaces(spec: VmSpec): Places {
-  const { api, vsock, log, vmlinux, initramfs } = jailNames;
+  const { api, vsock, log, metrics, vmlinux, initramfs } = jailNames;
   return {
     api: `/${api}`,
     vsock: `/${vsock}`,
     log: `/${log}`,
+    metrics: `/${metrics}`,
     kernel: { vmlinux: `/${vmlinux}`, initramfs: `/${initramfs}` },
     drives: spec.drives.map((_, index) => `/${driveName(index)}`),
   };

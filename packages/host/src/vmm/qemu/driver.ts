@@ -7,15 +7,17 @@ import {
 import type { Kernels, RunFacts, VmmDriver, VmmRun, VmmStep, VmSpec } from "@workfort/core";
 import type { Confinement } from "../../confinement/confinement.ts";
 import { filesOf } from "../../confinement/reach.ts";
+import * as z from "zod";
 import { runPaths, type Paths } from "../../paths.ts";
 import { runTool } from "../../process/run.ts";
 import { connectToVmm } from "../../process/unix-socket.ts";
 import { probeArguments, qemuArguments, translationCacheMiB } from "./arguments.ts";
 import { qemuName, qemuVersion } from "./version.ts";
 import { probeKvm } from "../kvm-probe.ts";
-import { absence, findProgram } from "../find-program.ts";
+import { absence, findProgram } from "../../process/find-program.ts";
 import { KeptRun, type Door, type Manner } from "../kept-run.ts";
 import { findKept, startKept } from "../kept-vmm.ts";
+import { disksIn } from "./block-statistics.ts";
 import { openChannel } from "./hello.ts";
 import { awaitGreeting, runQmp } from "./qmp.ts";
 
@@ -199,12 +201,15 @@ export class QemuDriver implements VmmDriver {
   }
 }
 
+const Status = z.object({ status: z.string() });
+
 function doorOf(directory: string): Door {
   const { agent, qmp } = runPaths(directory);
   return {
     openChannel: (signal) => openChannel(() => connectToVmm(agent), signal),
     pause: async () => void (await runQmp(qmp, "stop")),
     resume: async () => void (await runQmp(qmp, "cont")),
-    isPaused: async () => (await runQmp(qmp, "query-status")).status === "paused",
+    isPaused: async () => Status.parse(await runQmp(qmp, "query-status")).status === "paused",
+    disks: async (signal) => disksIn(await runQmp(qmp, "query-blockstats", signal)),
   };
 }

@@ -1,5 +1,4 @@
 import type { Socket } from "node:net";
-import { createInterface } from "node:readline";
 import { connectToVmm } from "../../process/unix-socket.ts";
 
 /**
@@ -7,10 +6,12 @@ import { connectToVmm } from "../../process/unix-socket.ts";
  * https://www.qemu.org/docs/master/interop/qmp-spec.html
  */
 const commandBoundMs = 10_000;
+/** of all that QEMU may say in one connection; a guest may have taken it over */
+const saidBytes = 1024 * 1024;
 
 interface Message {
   QMP?: unknown;
-  return?: { status?: string };
+  return?: unknown;
   error?: { desc?: string };
 }
 
@@ -20,29 +21,47 @@ export async function awaitGreeting(path: string, timeoutMs: number, signal: Abo
 }
 
 /** Runs one command without arguments and gives what it returns; rejects with QEMU's own words. */
-export async function runQmp(path: string, command: "stop" | "cont" | "query-status"): Promise<{ status?: string }> {
-  return await talk(path, ["qmp_capabilities", command], AbortSignal.timeout(commandBoundMs));
+export async function runQmp(
+  path: string,
+  command: "stop" | "cont" | "query-status" | "query-blockstats",
+  signal = AbortSignal.timeout(commandBoundMs),
+): Promise<unknown> {
+  return await talk(path, ["qmp_capabilities", command], signal);
 }
 
 /** Reads the greeting, then gives the commands one after the other; resolves with the last answer. */
-async function talk(path: string, commands: readonly string[], deadline: AbortSignal): Promise<{ status?: string }> {
+async function talk(path: string, commands: readonly string[], deadline: AbortSignal): Promise<unknown> {
   const socket = await connectOnceThere(path, deadline);
   const stop = (): void => void socket.destroy();
   deadline.addEventListener("abort", stop, { once: true });
   const waiting = [...commands];
   try {
-    for await (const line of createInterface({ input: socket })) {
+    for await (const line of linesOf(socket)) {
       const message = JSON.parse(line) as Message;
       if (message.error !== undefined) throw new Error(`QEMU refused: ${message.error.desc ?? line}`);
       if (message.QMP === undefined && message.return === undefined) continue; // an event
       const next = waiting.shift();
-      if (next === undefined) return message.return ?? {};
+      if (next === undefined) return message.return;
       socket.write(`${JSON.stringify({ execute: next })}\n`);
     }
-    throw new Error(deadline.aborted ? "QEMU has not answered in time" : "QEMU closed its socket without an answer");
+    throw new Error("QEMU closed its socket without an answer");
+  } catch (error) {
+    throw deadline.aborted ? new Error("QEMU has not answered in time", { cause: error }) : error;
   } finally {
     deadline.removeEventListener("abort", stop);
     socket.destroy();
+  }
+}
+
+/** Throws where the socket is destroyed meanwhile, and where it says too much. */
+async function* linesOf(socket: Socket): AsyncGenerator<string> {
+  let [rest, said] = ["", 0];
+  for await (const chunk of socket as AsyncIterable<Buffer>) {
+    said += chunk.length;
+    if (said > saidBytes) throw new Error(`QEMU has said more than ${saidBytes} bytes`);
+    const lines = (rest + chunk.toString("utf8")).split("\n");
+    rest = lines.pop() ?? "";
+    yield* lines.filter((line) => line.trim() !== "");
   }
 }
 

@@ -1,0 +1,53 @@
+import type { DiskMetrics, VmMetrics, VmState } from "@workfort/contract";
+import { vmStates } from "@workfort/contract";
+import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
+
+/** what is said of the daemon's own process, under prom-client's names */
+const ownProcess = new Registry();
+collectDefaultMetrics({ register: ownProcess });
+
+const diskCounters: Record<keyof DiskMetrics, { name: string; help: string }> = {
+  readBytes: { name: "read_bytes", help: "Bytes that guests have read" },
+  writtenBytes: { name: "written_bytes", help: "Bytes that guests have written" },
+  reads: { name: "reads", help: "Read operations of guests" },
+  writes: { name: "writes", help: "Write operations of guests" },
+  flushes: { name: "flushes", help: "Flushes of guests" },
+};
+
+export interface Scrape {
+  version: string;
+  states: readonly VmState[];
+  memory: { limitMiB: number; committedMiB: number };
+  vms: readonly VmMetrics[];
+}
+
+/** What Prometheus reads, in its text format. */
+export async function prometheusText(scrape: Scrape): Promise<string> {
+  const register = new Registry();
+  const registers = [register];
+  const gauge = <Label extends string>(name: string, help: string, labelNames: readonly Label[] = []): Gauge<Label> =>
+    new Gauge({ name: `workfort_${name}`, help, labelNames, registers });
+  const counter = <Label extends string>(name: string, help: string, labelNames: readonly Label[]): Counter<Label> =>
+    new Counter({ name: `workfort_${name}_total`, help, labelNames, registers });
+
+  gauge("build_info", "The daemon's version", ["version"]).set({ version: scrape.version }, 1);
+  const states = gauge("vms", "VMs by state", ["state"]);
+  for (const state of vmStates) states.set({ state }, scrape.states.filter((one) => one === state).length);
+  gauge("memory_limit_bytes", "Memory that VMs may have in all").set(scrape.memory.limitMiB * 1024 ** 2);
+  gauge("memory_committed_bytes", "Memory that live VMs count for").set(scrape.memory.committedMiB * 1024 ** 2);
+
+  const processor = counter("vm_processor_seconds", "Processor time of a VM's VMM, its guest's included", ["vm"]);
+  const resident = gauge("vm_resident_bytes", "Memory of the host that a VM's VMM has", ["vm"]);
+  const answered = gauge("vm_disks_answered", "Whether a VM's VMM has told of its disks in time", ["vm"]);
+  const disks = Object.entries(diskCounters).map(
+    ([key, { name, help }]) => [key as keyof DiskMetrics, counter(`vm_disk_${name}`, help, ["vm", "disk"])] as const,
+  );
+  for (const vm of scrape.vms) {
+    processor.inc({ vm: vm.name }, vm.processorSeconds);
+    resident.set({ vm: vm.name }, vm.residentBytes);
+    answered.set({ vm: vm.name }, vm.disks === null ? 0 : 1);
+    for (const disk of vm.disks ?? [])
+      for (const [key, series] of disks) series.inc({ vm: vm.name, disk: disk.name }, disk[key]);
+  }
+  return await Registry.merge([register, ownProcess]).metrics();
+}
