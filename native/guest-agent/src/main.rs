@@ -46,6 +46,7 @@ fn main() -> ExitCode {
     tokio::task::LocalSet::new().block_on(&runtime, async move {
         tokio::task::spawn_local(process::reap(agent.processes.clone()));
         if as_init {
+            tokio::task::spawn_local(power::heed_ctrl_alt_del(agent.processes.clone()));
             boot::say(&format!("guest-agent {} ready", env!("CARGO_PKG_VERSION")));
         }
         transport::serve(transports, agent).await;

@@ -6,6 +6,8 @@ use std::fs;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use crate::boot::{self, unmount};
 use crate::process::Processes;
 use crate::sys;
@@ -15,8 +17,23 @@ const FAREWELL: Duration = Duration::from_millis(10);
 const STEP: Duration = Duration::from_millis(5);
 /// for killed processes to be gone; one that hangs in the kernel may never be
 const KILL_GRACE: Duration = Duration::from_secs(2);
+/// for processes to go after Ctrl-Alt-Del; the host names none
+const KEYS_GRACE: Duration = Duration::from_secs(3);
+/// 0 where the keys are told to PID 1, 1 where the kernel resets the machine at once
+const KEYS_SETTING: &str = "/proc/sys/kernel/ctrl-alt-del";
 /// in /proc/<pid>/stat
 const KERNEL_THREAD: u64 = 0x0020_0000;
+
+/// Ctrl-Alt-Del ends the VM in order; the kernel's own way leaves the disks as they are.
+pub async fn heed_ctrl_alt_del(processes: Rc<Processes>) {
+    let Ok(mut pressed) = signal(SignalKind::interrupt()) else { return };
+    if let Err(why) = fs::write(KEYS_SETTING, "0") {
+        boot::say(&format!("guest-agent: Ctrl-Alt-Del resets at once: {why}"));
+    }
+    if pressed.recv().await.is_some() && processes.close() {
+        end(processes, KEYS_GRACE).await;
+    }
+}
 
 pub async fn end(processes: Rc<Processes>, grace: Duration) {
     tokio::time::sleep(FAREWELL).await;

@@ -207,6 +207,8 @@ export interface VmmRun {
   /** Opens the byte stream to the guest agent, synchronised, waiting for the guest if need be. */
   openChannel(signal: AbortSignal): Promise<Duplex>;
   signal(name: "SIGTERM" | "SIGKILL"): Promise<void>;
+  /** The guest sees these keys; whether it heeds them shows in its end. */
+  pressCtrlAltDel(signal: AbortSignal): Promise<void>;
   /** The guest stands still until it is resumed; either may be asked again. */
   pause(): Promise<void>;
   resume(): Promise<void>;

@@ -152,14 +152,13 @@ export class Supervisor {
     await this.#awaitAgent(live, request.timeoutMs);
   }
 
-  /** Resolves when the VM has ended: asked through its agent, then by TERM, then by KILL. */
+  /** Resolves when the VM has ended: asked through its agent or by Ctrl-Alt-Del, then by TERM, then by KILL. */
   async stop(vmId: string, graceMs: number): Promise<void> {
     const vm = this.#find(vmId);
     requireDecision(vm, "stop");
     const live = this.#mustLive(vm);
     refuseSwitching(live);
-    // a guest that stands still can neither be asked nor end by itself
-    if (vm.state === "paused") await this.resume(vmId);
+    const canEndItself = vm.state !== "paused" || (await this.#resumeToEnd(vmId));
     requireDecision(this.#find(vmId), "stop");
     this.#store.transaction(
       () => {
@@ -169,7 +168,19 @@ export class Supervisor {
       { durable: true },
     );
     failpoint("vm.stop.intent");
-    await this.#endLadder(live, graceMs);
+    if (!canEndItself) live.endReason = "stopped on request (it was paused and could not be resumed)";
+    await this.#endLadder(live, canEndItself ? graceMs : 0);
+  }
+
+  /** A guest that stands still can neither be asked nor end by itself. */
+  async #resumeToEnd(vmId: string): Promise<boolean> {
+    try {
+      await this.resume(vmId);
+      return true;
+    } catch (error) {
+      this.#log.warn({ vm: this.#find(vmId).name, err: error }, "a paused VM that is to stop could not be resumed");
+      return this.#find(vmId).state === "running"; // somebody else has resumed it
+    }
   }
 
   async kill(vmId: string): Promise<void> {
@@ -429,11 +440,13 @@ export class Supervisor {
   }
 
   async #endLadder(live: LiveVm, graceMs: number): Promise<void> {
-    live.endReason ??= "stopped on request";
-    await this.#askGuestToEnd(live, graceMs);
-    if (await live.endsWithin(graceMs)) return;
+    const asked = "stopped on request";
+    live.endReason ??= asked;
+    const deadline = performance.now() + graceMs;
+    if (graceMs > 0) await this.#askGuestToEnd(live, graceMs);
+    if (await live.endsWithin(Math.max(0, deadline - performance.now()))) return;
     this.#log.warn({ vm: live.vm.name, graceMs }, "the guest did not shut down in time; ending its VMM");
-    live.endReason = `stopped on request (the guest did not shut down within ${graceMs / 1000} s)`;
+    if (live.endReason === asked) live.endReason = `${asked} (the guest did not shut down within ${graceMs / 1000} s)`;
     failpoint("vm.stop.asked");
     await live.run?.signal("SIGTERM").catch(() => {});
     if (await live.endsWithin(terminateGraceMs)) return;
@@ -441,14 +454,26 @@ export class Supervisor {
     await this.#awaitEnd(live, killGraceMs);
   }
 
+  /** Half of the grace is for the agent to answer; where it does not, its keyboard is tried. */
   async #askGuestToEnd(live: LiveVm, graceMs: number): Promise<void> {
-    if (live.link?.state !== "ready" || graceMs === 0) return;
-    const body = { action: "poweroff", graceMs: Math.min(60_000, Math.floor(graceMs / 2)) };
+    const halfMs = Math.floor(graceMs / 2);
+    if (await this.#askAgentToEnd(live, halfMs)) return;
+    await live.run
+      ?.pressCtrlAltDel(AbortSignal.timeout(halfMs))
+      .catch((error: unknown) => this.#log.warn({ vm: live.vm.name, err: error }, "Ctrl-Alt-Del could not be pressed"));
+  }
+
+  /** Whether it has answered. */
+  async #askAgentToEnd(live: LiveVm, boundMs: number): Promise<boolean> {
+    if (live.link?.state !== "ready") return false;
+    const body = { action: "poweroff", graceMs: Math.min(60_000, boundMs) };
     try {
-      const answer = await live.link.request({ method: "POST", path: "/v1/power", body, timeoutMs: graceMs });
+      const answer = await live.link.request({ method: "POST", path: "/v1/power", body, timeoutMs: boundMs });
       answer.body.destroy();
+      return true;
     } catch (error) {
       this.#log.warn({ vm: live.vm.name, err: error }, "the agent could not be asked to shut down");
+      return false;
     }
   }
 

@@ -11,7 +11,7 @@ const usualVersion = "version:1.15.1";
 export interface FirecrackerDouble {
   program: string;
   /** The faults (firecracker/faults.ts) of its next runs, or only of those that are told this word, such as a VM's bare id. */
-  setFault(fault: string, word?: string): Promise<void>;
+  setFault: (fault: string, word?: string) => Promise<void>;
 }
 
 /** A program `firecracker` in `directory`: the double; with a double of its jailer beside it where that is wanted. */

@@ -23,6 +23,7 @@ export interface Manner {
 /** what one kind of VMM does in its own way once it runs */
 export interface Door {
   openChannel(signal: AbortSignal): Promise<Duplex>;
+  pressCtrlAltDel(signal: AbortSignal): Promise<void>;
   pause(): Promise<void>;
   resume(): Promise<void>;
   isPaused(): Promise<boolean>;
@@ -97,6 +98,10 @@ export class KeptRun implements VmmRun {
       this.#door.disks(signal).catch(() => null),
     ]);
     return { ...usage, disks };
+  }
+
+  async pressCtrlAltDel(signal: AbortSignal): Promise<void> {
+    await this.#door.pressCtrlAltDel(signal);
   }
 
   async signal(name: "SIGTERM" | "SIGKILL"): Promise<void> {

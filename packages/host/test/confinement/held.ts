@@ -134,7 +134,14 @@ export async function proveMemory(t: TestContext): Promise<void> {
   const vmm = { kind: "qemu", accelerator: "tcg", reason: "", pid: started.vmmPid, confinement } as const;
   const facts = { hostBootId: "", directory: start.directory, ...started, vmm, committedMiB: 0 };
   const never = (): Promise<never> => Promise.reject(new Error("not asked here"));
-  const door = { openChannel: never, pause: never, resume: never, isPaused: never, disks: never };
+  const door = {
+    openChannel: never,
+    pause: never,
+    resume: never,
+    isPaused: never,
+    disks: never,
+    pressCtrlAltDel: never,
+  };
   const run = new KeptRun(facts, keeper, start.manner, door);
   const { signal: how, meaning } = await run.waitForEnd(signal);
   assert.deepEqual([how, meaning], ["SIGKILL", "it wanted more memory than its control group may have"]);

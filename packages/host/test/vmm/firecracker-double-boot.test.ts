@@ -105,7 +105,8 @@ test("a guest boots, is spoken to, paused, resumed, changed and ended", { timeou
     agent.destroy();
     const again = await connected(running);
     assert.match(again.received, /^OK 1073741825\n/);
-    assert.equal(await askAgent(agentOver(again), 'POST /v1/power {"action":"reboot","graceMs":0}'), "{}");
+    assert.match(await askAgent(agentOver(again), "GET /v1/agent"), /"hostname":"double"/);
+    assert.equal(await running.ask('PUT /actions {"action_type":"SendCtrlAltDel"}'), noContent);
     assert.equal(await running.end(), 0);
     assert.match(
       running.output,
@@ -166,7 +167,6 @@ async function withPhaseChecks(running: RunningProgram): Promise<void> {
   ];
   for (const [request, fault] of cases) assert.equal(await faultOf(running, request), fault, request);
   assert.equal(await running.ask('PUT /actions {"action_type":"FlushMetrics"}'), noContent);
-  assert.equal(await running.ask('PUT /actions {"action_type":"SendCtrlAltDel"}'), noContent);
 }
 
 /** The balloon takes memory from the guest, and a drive's new size and limits reach it. */

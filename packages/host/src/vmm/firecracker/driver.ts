@@ -270,6 +270,10 @@ function doorOf(directory: string): Door {
   const feed = new MetricsFeed(runPaths(directory).metrics);
   return {
     openChannel: (signal) => openVsock(runPaths(directory).vsock, signal),
+    pressCtrlAltDel: (signal) =>
+      withApi(directory, async (api) => {
+        await api.call("PUT", "/actions", { action_type: "SendCtrlAltDel" }, signal);
+      }),
     pause: () => changeTo("Paused"),
     resume: () => changeTo("Resumed"),
     isPaused: async () => (await describe(directory)).state === "Paused",

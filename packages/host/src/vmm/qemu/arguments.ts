@@ -9,6 +9,9 @@ const agentPortName = "org.workfort.agent.0";
 /** translated code that software emulation keeps, MiB; QEMU's own default takes an eighth of the host's memory */
 export const translationCacheMiB = 128;
 
+/** no looking for a mouse */
+const keyboard = ["i8042.noaux", "i8042.nomux", "i8042.dumbkbd"];
+
 /**
  * What the kernel is told. Under software emulation it can neither check its timer nor calibrate its clocks reliably:
  * on a busy host two boots of three hung in the calibration of the local timer until `tsc_early_khz` named the
@@ -17,7 +20,7 @@ export const translationCacheMiB = 128;
 function kernelArguments(accelerator: Accelerator, counterKhz: number | null, more: readonly string[]): string {
   const clock = counterKhz === null ? [] : [`tsc_early_khz=${counterKhz}`];
   const timers = accelerator === "tcg" ? ["tsc=reliable", "no_timer_check", "lpj=1000000", ...clock] : [];
-  return ["console=ttyS0", "quiet", "panic=-1", "reboot=t", ...timers, ...more].join(" ");
+  return ["console=ttyS0", "quiet", "panic=-1", "reboot=t", ...keyboard, ...timers, ...more].join(" ");
 }
 
 /** The machine every VM and every probe gets. */
@@ -48,6 +51,9 @@ function machineArguments(accelerator: Accelerator, memoryMiB: number, vcpuCount
     "stdio,id=console,signal=off",
     "-serial",
     "chardev:console",
+    // a keyboard, for Ctrl-Alt-Del
+    "-device",
+    "i8042",
   ];
 }
 

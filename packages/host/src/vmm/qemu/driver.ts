@@ -32,6 +32,8 @@ const greetingBoundMs = 15_000;
 /** resident beside guest memory and translated code, measured on QEMU 7.2, MiB */
 const programMiB = 64;
 
+const ctrlAltDel = ["ctrl", "alt", "delete"].map((data) => ({ type: "qcode", data }));
+
 const manner: Manner = {
   title: "QEMU",
   explainExit: () => null,
@@ -207,9 +209,10 @@ function doorOf(directory: string): Door {
   const { agent, qmp } = runPaths(directory);
   return {
     openChannel: (signal) => openChannel(() => connectToVmm(agent), signal),
+    pressCtrlAltDel: async (signal) => void (await runQmp(qmp, "send-key", { keys: ctrlAltDel }, signal)),
     pause: async () => void (await runQmp(qmp, "stop")),
     resume: async () => void (await runQmp(qmp, "cont")),
     isPaused: async () => Status.parse(await runQmp(qmp, "query-status")).status === "paused",
-    disks: async (signal) => disksIn(await runQmp(qmp, "query-blockstats", signal)),
+    disks: async (signal) => disksIn(await runQmp(qmp, "query-blockstats", {}, signal)),
   };
 }

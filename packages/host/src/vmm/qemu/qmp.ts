@@ -20,17 +20,25 @@ export async function awaitGreeting(path: string, timeoutMs: number, signal: Abo
   await talk(path, [], AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]));
 }
 
-/** Runs one command without arguments and gives what it returns; rejects with QEMU's own words. */
+interface Command {
+  execute: string;
+  arguments?: unknown;
+}
+
+/** Runs one command and gives what it returns; rejects with QEMU's own words. */
 export async function runQmp(
   path: string,
-  command: "stop" | "cont" | "query-status" | "query-blockstats",
-  signal = AbortSignal.timeout(commandBoundMs),
+  command: "stop" | "cont" | "query-status" | "query-blockstats" | "send-key",
+  args: Record<string, unknown> = {},
+  signal?: AbortSignal,
 ): Promise<unknown> {
-  return await talk(path, ["qmp_capabilities", command], signal);
+  const bound = AbortSignal.timeout(commandBoundMs);
+  const commands = [{ execute: "qmp_capabilities" }, { execute: command, arguments: args }];
+  return await talk(path, commands, signal === undefined ? bound : AbortSignal.any([bound, signal]));
 }
 
 /** Reads the greeting, then gives the commands one after the other; resolves with the last answer. */
-async function talk(path: string, commands: readonly string[], deadline: AbortSignal): Promise<unknown> {
+async function talk(path: string, commands: readonly Command[], deadline: AbortSignal): Promise<unknown> {
   const socket = await connectOnceThere(path, deadline);
   const stop = (): void => void socket.destroy();
   deadline.addEventListener("abort", stop, { once: true });
@@ -42,7 +50,7 @@ async function talk(path: string, commands: readonly string[], deadline: AbortSi
       if (message.QMP === undefined && message.return === undefined) continue; // an event
       const next = waiting.shift();
       if (next === undefined) return message.return;
-      socket.write(`${JSON.stringify({ execute: next })}\n`);
+      socket.write(`${JSON.stringify(next)}\n`);
     }
     throw new Error("QEMU closed its socket without an answer");
   } catch (error) {
