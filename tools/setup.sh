@@ -75,7 +75,7 @@ build_native_programs() {
   version=$(printf '%s' "$said" | cut -d' ' -f2)
   minor=$(printf '%s' "$version" | cut -d. -f2)
   [ "${minor:-0}" -ge 91 ] 2>/dev/null || fail "Rust $version is too old; 1.91 or newer is needed" "rustup update stable"
-  (cd native && cargo build --release --quiet) || fail "the native programs could not be built" "by hand: cd native && cargo build --release"
+  (cd native && cargo build --release --quiet --bins --examples) || fail "the native programs could not be built" "by hand: cd native && cargo build --release"
 }
 
 # the Node of the checkout, whatever the host has

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { runProcess } from "@workfort/client";
 import type { RateLimit } from "@workfort/contract";
 import { runTool } from "@workfort/host/process/run.ts";
-import { assertTidy, checkout, nativePrograms, withDaemon, type TestDaemon } from "@workfort/testing";
+import { assertTidy, nativePrograms, withDaemon, type TestDaemon } from "@workfort/testing";
 import { ask } from "./raw-http.ts";
 
 const mebibyte = 1024 ** 2;
@@ -209,10 +209,6 @@ test("drives of a VM: made, attached, used, copied, resized; nothing is touched 
 
 test("devices are in the order of attaching, a mount that fails is told, and a killed VM's drive is read whole", () =>
   withDaemon({}, async (daemon) => {
-    await runTool(["cargo", "build", "--release", "--quiet", "-p", "guest-agent", "--example", "vsock_request"], {
-      cwd: join(checkout, "native"),
-      timeoutMs: 300_000,
-    });
     const { client } = daemon;
     await daemon.importBase();
     await createVm(daemon, "dev");

@@ -3,17 +3,12 @@ import { createReadStream } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { runProcess } from "@workfort/client";
-import { runTool } from "@workfort/host/process/run.ts";
-import { checkout, nativePrograms, withDaemon } from "@workfort/testing";
+import { nativePrograms, withDaemon } from "@workfort/testing";
 
 const params = { vm: "dev" };
 
 test("the agent serves AF_VSOCK as it serves the virtio-serial port: to root alone", () =>
   withDaemon({}, async (daemon) => {
-    await runTool(["cargo", "build", "--release", "--quiet", "-p", "guest-agent", "--example", "vsock_request"], {
-      cwd: join(checkout, "native"),
-      timeoutMs: 300_000,
-    });
     await daemon.importBase();
     await daemon.client.call("vm.create", { body: { name: "dev", image: "base", memoryMiB: 256 } });
     await daemon.client.call("vm.start", { params, body: {} });

@@ -159,7 +159,7 @@ export const operations = {
   "vm.metrics": operation({
     method: "GET",
     path: "/v1/vms/{vm}/metrics",
-    summary: "Show what a VM's VMM uses of the host",
+    summary: "Show what a VM uses of the host, and what its disks have done",
     params: vm,
     result: VmMetrics,
     errors: ["not_found", "wrong_state"],

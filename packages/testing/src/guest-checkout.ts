@@ -14,8 +14,10 @@ const release = "native/target/x86_64-unknown-linux-gnu/release";
 export async function copyCheckout(directory: string): Promise<void> {
   const checkout = join(directory, "checkout");
   await fs.mkdir(join(checkout, release), { recursive: true });
-  for (const name of ["packages", "test", "bin", "tools", "package.json"]) await copyFile(name, checkout);
+  for (const name of ["packages", "test", "bench", "bin", "tools", "package.json"]) await copyFile(name, checkout);
   for (const name of ["keeper", "guest-agent"]) await copyFile(join(release, name), join(checkout, release));
+  await fs.mkdir(join(checkout, release, "examples"));
+  await copyFile(join(release, "examples/vsock_request"), join(checkout, release, "examples"));
   await fs.mkdir(join(checkout, "node_modules"));
   for (const name of await fs.readdir("node_modules"))
     if (!unneeded.test(name)) await copyFile(join("node_modules", name), join(checkout, "node_modules"));

@@ -1,0 +1,44 @@
+import { withDaemon } from "@workfort/testing";
+import { BareFirecracker } from "./bare-firecracker.ts";
+import { paired, timed, type Figure } from "./figures.ts";
+import { configFor, createVm } from "./firecracker.ts";
+
+/**
+ * `vm start` until the agent answers, beside the same Firecracker started by hand with a configuration file until the
+ * agent answers on vsock: same kernel, initramfs, disk and devices. Needs FIRECRACKER_BIN and a KVM that boots, as in
+ * `npm run lab -- --bench by-hand`.
+ */
+const memoryMiB = 256;
+const rounds = 3;
+
+export async function measure(): Promise<Figure[]> {
+  const program = process.env["FIRECRACKER_BIN"];
+  if (program === undefined) {
+    console.log("  FIRECRACKER_BIN is not set, so nothing was measured");
+    return [];
+  }
+  let figure: Figure | null = null;
+  await withDaemon({ config: configFor(program, true) }, async (daemon) => {
+    await createVm(daemon, memoryMiB);
+    const params = { vm: "dev" };
+    const ours = async (): Promise<number> => {
+      const ms = await timed(() => daemon.client.call("vm.start", { params, body: { timeoutMs: 600_000 } }));
+      await daemon.client.call("vm.kill", { params });
+      return ms;
+    };
+    const byHand = async (): Promise<number> => {
+      const vm = await BareFirecracker.prepare(program, memoryMiB);
+      const ms = await timed(() => vm.startByFile());
+      await vm.end();
+      return ms;
+    };
+    await ours();
+    figure = {
+      name: "vm start until the agent answers, Firecracker",
+      unit: "ms",
+      bound: 1.15,
+      ...(await paired(rounds, ours, byHand)),
+    };
+  });
+  return figure === null ? [] : [figure];
+}
