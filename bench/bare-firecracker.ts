@@ -13,6 +13,8 @@ import { openVsock } from "@workfort/host/vmm/firecracker/vsock.ts";
 import type { VmSpec } from "@workfort/core";
 import { makeBareSpec, removeBareSpec } from "./bare-spec.ts";
 
+/** whose settings are sent */
+const version = "1.15.1";
 /** for an agent to answer; a VM within a VM is slow, ms */
 const agentBoundMs = 600_000;
 
@@ -37,11 +39,11 @@ export class BareFirecracker {
   /** Starts it by its API, over one connection; resolves when it has accepted the guest's start. */
   async startByApi(): Promise<void> {
     const { api } = runPaths(this.#spec.directory);
-    this.#spawn(["--api-sock", api, "--id", "bare", "--level", "Warning"]);
+    this.#spawn(["--api-sock", api, "--id", "bare", "--level", "Warning", "--boot-timer"]);
     while (!(await canConnect(api))) await delay(2);
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     await send(agent, api, "GET", "/version");
-    for (const { path, body } of settingsOf(this.#spec, hostPlaces(this.#spec)))
+    for (const { path, body } of settingsOf(this.#spec, hostPlaces(this.#spec), version))
       await send(agent, api, "PUT", path, body);
     await send(agent, api, "PUT", "/actions", { action_type: "InstanceStart" });
     agent.destroy();
@@ -51,7 +53,7 @@ export class BareFirecracker {
   async startByFile(): Promise<void> {
     const file = join(this.#spec.directory, "config.json");
     await fs.writeFile(file, JSON.stringify(fileOf(this.#spec)));
-    this.#spawn(["--no-api", "--config-file", file]);
+    this.#spawn(["--no-api", "--config-file", file, "--boot-timer"]);
     const { vsock } = runPaths(this.#spec.directory);
     while (!(await canConnect(vsock))) await delay(2);
     const session = new GuestSession(await openVsock(vsock, AbortSignal.timeout(agentBoundMs)));
@@ -75,7 +77,7 @@ export class BareFirecracker {
 
 /** What the requests would say, as one file. */
 function fileOf(spec: VmSpec): Record<string, unknown> {
-  const settings = settingsOf(spec, hostPlaces(spec));
+  const settings = settingsOf(spec, hostPlaces(spec), version);
   const bodyOf = (path: string): unknown => settings.find((setting) => setting.path === path)?.body;
   return {
     "machine-config": bodyOf("/machine-config"),

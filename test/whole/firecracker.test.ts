@@ -49,6 +49,11 @@ test("Firecracker is taken where it works; a VM's life by it, with the daemon ki
       boot?.phases.map(({ name }) => name),
       ["spawn", "vmm_api", "configure", "kernel", "agent"],
     );
+    const timed = await eventually(
+      async () => (await daemon.client.call("vm.history", { params })).boots[0]?.guestBootMs ?? null,
+      (ms) => ms !== null,
+    );
+    assert.ok(timed !== null && timed > 0, "its own boot timer");
 
     await daemon.die();
     await daemon.start();

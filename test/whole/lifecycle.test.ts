@@ -30,6 +30,11 @@ test("a VM's life: start, work, stop, start again with its data, kill, delete", 
     const running = await daemon.client.call("vm.get", { params });
     assert.deepEqual([running.state, running.agent, running.cid], ["running", "ready", 3]);
     assert.equal(await exec(daemon, "hostname"), vm);
+    const timed = await eventually(
+      async () => (await daemon.client.call("vm.history", { params })).boots[0]?.guestBootMs ?? null,
+      (ms) => running.running?.kind === "qemu" || ms !== null,
+    );
+    assert.ok(timed === null || timed > 0, "Firecracker's own boot timer");
     assert.ok(Math.abs(Number(await exec(daemon, "date +%s%3N")) - Date.now()) < 2000, "the guest's clock is right");
     await exec(daemon, "echo kept > /root/data");
     await assertTidy(daemon);

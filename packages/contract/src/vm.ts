@@ -126,6 +126,10 @@ export const Boot = z.object({
   accelerator: Accelerator.nullable(),
   kernel: z.string().nullable(),
   phases: z.array(BootPhase),
+  guestBootMs: z
+    .number()
+    .nullable()
+    .describe("Firecracker's own boot timer: ms from its start of the guest to the agent's first words; null without"),
   endReason: z.string().nullable(),
   exitCode: z.int().nullable().describe("of the VMM"),
   signal: z.string().nullable().describe("that ended the VMM, for example `SIGKILL`"),

@@ -214,6 +214,8 @@ export interface VmmRun {
   resume(): Promise<void>;
   /** what the VMM itself says */
   isPaused(): Promise<boolean>;
+  /** What the VMM's own boot timer has measured, ms; null where it has none. */
+  guestBootMs(): Promise<number | null>;
   /** What it uses of the host, and what its disks have done, in their order; these null where it does not answer. */
   metrics(signal: AbortSignal): Promise<VmmMetrics>;
   console(tailBytes: number | null): Promise<Buffer>;

@@ -54,6 +54,7 @@ export interface BootRecord {
   accelerator: Accelerator | null;
   kernel: string | null;
   phases: BootPhase[];
+  guestBootMs: number | null;
   endReason: string | null;
   exitCode: number | null;
   signal: string | null;

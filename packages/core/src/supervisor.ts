@@ -302,6 +302,7 @@ export class Supervisor {
       accelerator: null,
       kernel,
       phases: [],
+      guestBootMs: null,
       endReason: null,
       exitCode: null,
       signal: null,
@@ -406,6 +407,10 @@ export class Supervisor {
       { name: "agent", startedAtMs: userspaceAt, durationMs: readyMs - userspaceAt },
     ];
     this.#store.updateBoot(live.vm.id, live.bootNumber, { readyAt: now, phases: [...boot.phases, ...guestPhases] });
+    live.run?.guestBootMs().then(
+      (guestBootMs) => this.#store.updateBoot(live.vm.id, live.bootNumber, { guestBootMs }),
+      () => {}, // the keeper, or the daemon, has gone
+    );
   }
 
   async #awaitAgent(live: LiveVm, timeoutMs: number): Promise<void> {

@@ -5,7 +5,12 @@ import type { VmRecord } from "./records.ts";
  * A VM's disks as its VMM and its guest see them: the workspace is the root drive, data drives follow in the order in
  * which they were attached. The guest names its disks in that order, so a drive's place is its device.
  */
-const maxDataDrives = 15;
+
+/**
+ * Firecracker has 19 interrupt lines for devices, one each. Two are its own (VM generation and clock), and the root
+ * drive, vsock, entropy and balloon take four; one is left for a network interface.
+ */
+const maxDataDrives = 12;
 
 /**
  * What the mounts may take of the guest's kernel command line. It holds 2048 bytes (COMMAND_LINE_SIZE of the kernels

@@ -16,6 +16,8 @@ pub struct Arguments {
     pub read_only: bool,
     pub hostname: Option<String>,
     pub probe: bool,
+    /// physical address to which the VMM wants its boot timer's byte
+    pub boot_timer: Option<u64>,
     pub mounts: Vec<Mount>,
 }
 
@@ -26,6 +28,7 @@ pub fn parse(command_line: &str) -> Arguments {
         read_only: false,
         hostname: None,
         probe: false,
+        boot_timer: None,
         mounts: Vec::new(),
     };
     for word in command_line.split_whitespace() {
@@ -34,6 +37,7 @@ pub fn parse(command_line: &str) -> Arguments {
             Some(("root", value)) => arguments.root = value.into(),
             Some(("rootfstype", value)) => arguments.root_type = value.into(),
             Some(("hostname", value)) => arguments.hostname = Some(value.into()),
+            Some(("boot-timer", value)) => arguments.boot_timer = u64::from_str_radix(value, 16).ok(),
             Some(("mount", value)) => arguments.mounts.extend(parse_mount(value)),
             None if word == "readonly" => arguments.read_only = true,
             None if word == "probe" => arguments.probe = true,
@@ -80,6 +84,8 @@ mod tests {
         assert_eq!((parsed.root.as_str(), parsed.root_type.as_str()), ("/dev/vdb", "ext4"));
         assert_eq!((parsed.read_only, parsed.hostname.as_deref(), parsed.probe), (true, Some("dev"), false));
         assert!(parse("workfort.probe").probe);
+        assert_eq!(parse("workfort.boot-timer=c0000000").boot_timer, Some(0xc000_0000));
+        assert_eq!(parse("workfort.boot-timer=").boot_timer, None);
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub use data_drives::FailedMount;
 use crate::device_events::DeviceEvents;
 use crate::{guest_file, identity, sys};
 
+/// the byte that Firecracker's boot timer waits for (its docs/api_requests/actions.md calls it "boot complete")
+const BOOT_TIMER_BYTE: u8 = 123;
 /// for a device to appear
 const DEVICE_PATIENCE: Duration = Duration::from_secs(10);
 const MODULES: &str = "/modules";
@@ -33,6 +35,11 @@ pub fn run() -> Vec<FailedMount> {
     if arguments.probe {
         say("workfort-probe: ok");
         sys::reboot();
+    }
+    if let Some(address) = arguments.boot_timer
+        && let Err(why) = sys::write_physical(address, BOOT_TIMER_BYTE)
+    {
+        say(&format!("guest-agent: boot timer: {why}"));
     }
     protect_from_oom_killer();
     load_modules();

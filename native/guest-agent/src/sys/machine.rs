@@ -73,6 +73,26 @@ fn open_in(root: &OwnedFd, path: &str) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(result as RawFd) })
 }
 
+/// Writes a byte to an address of the machine, where a device listens.
+pub fn write_physical(address: u64, byte: u8) -> io::Result<()> {
+    let memory = File::options().read(true).write(true).open("/dev/mem")?;
+    // SAFETY: sysconf touches no memory.
+    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as u64;
+    let offset = libc::off_t::try_from(address - address % page).map_err(io::Error::other)?;
+    let (length, access) = (page as usize, libc::PROT_READ | libc::PROT_WRITE);
+    // SAFETY: a fresh mapping of one page at an address of the kernel's choice.
+    let mapped = unsafe { libc::mmap(ptr::null_mut(), length, access, libc::MAP_SHARED, memory.as_raw_fd(), offset) };
+    if mapped == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the byte lies within the page that was mapped for writing and is unmapped only afterwards.
+    unsafe {
+        mapped.cast::<u8>().add((address % page) as usize).write_volatile(byte);
+        libc::munmap(mapped, length);
+    }
+    Ok(())
+}
+
 pub fn remount_read_only(target: &Path) -> io::Result<()> {
     let target = text(target)?;
     // SAFETY: the target is NUL-terminated; a remount ignores the rest.

@@ -29,8 +29,8 @@ test("whatever a path holds, it is one word of the command line, and comes back 
   );
 });
 
-test("a VM has at most 15 drives, one on a path, and paths that fit the command line", () => {
-  const bare = Array.from({ length: 14 }, () => at(null));
+test("a VM has at most 12 drives, one on a path, and paths that fit the command line", () => {
+  const bare = Array.from({ length: 11 }, () => at(null));
   assert.equal(refuseDrive(bare, { readOnly: false }), null);
   assert.equal(refuseDrive([...bare, at(null)], { readOnly: false })?.code, "too_many");
   assert.equal(refuseDrive([at("/a")], { mountPath: "/a", readOnly: true })?.code, "in_use");

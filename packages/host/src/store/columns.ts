@@ -46,6 +46,7 @@ export const bootColumns: Columns<BootRecord> = {
   accelerator: { name: "accelerator" },
   kernel: { name: "kernel" },
   phases: { name: "phases", as: "json" },
+  guestBootMs: { name: "guest_boot_ms" },
   endReason: { name: "end_reason" },
   exitCode: { name: "exit_code" },
   signal: { name: "signal" },

@@ -1,5 +1,5 @@
 /** Version of the tables below; a file of another version is set aside, never changed. */
-export const schemaVersion = 3;
+export const schemaVersion = 4;
 
 export const schema = `
 CREATE TABLE images (
@@ -75,6 +75,7 @@ CREATE TABLE boots (
   accelerator TEXT,
   kernel TEXT,
   phases TEXT NOT NULL,
+  guest_boot_ms REAL,
   end_reason TEXT,
   exit_code INTEGER,
   signal TEXT,

@@ -18,6 +18,8 @@ export interface Manner {
   explainExit(exitCode: number): string | null;
   /** the last line of its error output that says something; may be empty */
   lastWords(errorOutput: string): string;
+  /** what its own boot timer says there, ms */
+  guestBootMs(errorOutput: string): number | null;
 }
 
 /** what one kind of VMM does in its own way once it runs */
@@ -98,6 +100,10 @@ export class KeptRun implements VmmRun {
       this.#door.disks(signal).catch(() => null),
     ]);
     return { ...usage, disks };
+  }
+
+  async guestBootMs(): Promise<number | null> {
+    return this.#manner.guestBootMs(await this.#keeper.errorOutput());
   }
 
   async pressCtrlAltDel(signal: AbortSignal): Promise<void> {

@@ -16,7 +16,7 @@ import { directory as directoryOf, keeperProgram } from "../process/keeper-progr
 /** A shell instead of a VMM, held as a VMM is. */
 export function startOf(directory: string, script: string, more: Partial<KeptStart> = {}): KeptStart {
   return {
-    manner: { title: "Shell", explainExit: () => null, lastWords: (text) => text.trim() },
+    manner: { title: "Shell", explainExit: () => null, lastWords: (text) => text.trim(), guestBootMs: () => null },
     keeperProgram,
     confinement: new Confinement({ keeperProgram, files: true }),
     vmName: "dev",

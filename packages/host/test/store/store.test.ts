@@ -130,6 +130,7 @@ function boot(vmId: string, number: number): BootRecord {
     accelerator: null,
     kernel: null,
     phases: [],
+    guestBootMs: null,
     endReason: null,
     exitCode: null,
     signal: null,

@@ -235,6 +235,28 @@ test(
   },
 );
 
+test("a guest with more devices than interrupt lines is not started", async () => {
+  // the words for the last but one as the real 1.15.1 said them
+  for (const [devices, words] of [
+    [18, "Error while registering ACPI with KVM: VMClock: Could not allocate GSI"],
+    [19, "Error while registering ACPI with KVM: VMGenID: Could not allocate GSI"],
+    [20, "MMIO transport error: Failed to allocate requested resource"],
+  ] as const)
+    await withProgram({}, async (running) => {
+      await boot(running);
+      const body = { path_on_host: running.path("root.ext4"), is_root_device: false, is_read_only: true };
+      for (let index = 4; index < devices; index += 1)
+        assert.equal(
+          await running.ask(`PUT /drives/more${index} ${JSON.stringify({ drive_id: `more${index}`, ...body })}`),
+          noContent,
+        );
+      assert.equal(
+        await faultOf(running, 'PUT /actions {"action_type":"InstanceStart"}'),
+        `Start microvm error: Could not attach device: ${words}: The requested resource is not available.`,
+      );
+    });
+});
+
 test("killed, it takes its guest along; with its vsock lost, nobody is connected", { timeout: 300_000 }, async () => {
   await withProgram({ faults: "lost-vsock" }, async (running) => {
     await boot(running);

@@ -167,14 +167,19 @@ test("versions that do not fit or are known to be broken are refused with the re
 
 test("of what Firecracker logs, the last line that says something is kept, without its time", () => {
   const log = [
-    "2026-08-21T10:00:00.123456789 [vm1:main] RunWithApiError error: something is wrong",
+    "2026-08-21T10:00:00.123456789 [vm1:main:ERROR] RunWithApiError error: something is wrong",
     "Error: RunWithApi(Something)",
-    "2026-08-21T10:00:00.123456789 [vm1:fc_vcpu 0] vcpu: IO read @ 0x71:0x1 failed: bus_error: MissingAddressRange",
-    "2026-08-21T10:00:00.123456789 [vm1:main] Firecracker exiting with error. exit_code=1",
+    "2026-08-21T10:00:00.123456789 [vm1:fc_vcpu 0:WARN] vcpu: IO read @ 0x71:0x1 failed: bus_error: MissingAddressRange",
+    "2026-08-21T10:00:00.123456789 [vm1:main:ERROR] Firecracker exiting with error. exit_code=1",
+    '2026-08-21T10:00:00.123456789 [vm1:fc_api:INFO] The API server received a Get request on "/".',
     "",
   ].join("\n");
   assert.equal(manner.lastWords(log), "RunWithApiError error: something is wrong");
   assert.equal(manner.lastWords(""), "");
+  assert.equal(manner.guestBootMs(log), null);
+  const timed =
+    "2026-08-21T10:00:00.123456789 [vm1:fc_vcpu 0:INFO] Guest-boot-time =  48210 us 48 ms,  31000 CPU us 31 CPU ms";
+  assert.equal(manner.guestBootMs(`${log}${timed}\n`), 48.21);
   assert.match(manner.explainExit(148) ?? "", /seccomp/);
   assert.equal(manner.explainExit(1), null);
 });
@@ -194,7 +199,7 @@ test("a VM's settings: durable drives in order with their limits, a console, and
     mounts: [{ device: "vdb", path: "/work", readOnly: true }],
     directory: "/run/x",
   };
-  const settings = settingsOf(spec, hostPlaces(spec));
+  const settings = settingsOf(spec, hostPlaces(spec), "1.15.1");
   const bodyOf = (path: string): Record<string, unknown> => settings.find((one) => one.path === path)?.body ?? {};
   assert.deepEqual(
     settings.map(({ path }) => path),
@@ -220,12 +225,15 @@ test("a VM's settings: durable drives in order with their limits, a console, and
   assert.equal(bodyOf("/drives/drive0")["rate_limiter"], undefined);
   assert.match(
     String(bodyOf("/boot-source")["boot_args"]),
-    /^console=ttyS0 .*reboot=k.* workfort\.hostname=dev workfort\.mount=vdb:\/work:ro$/,
+    /^console=ttyS0 .*reboot=k.* workfort\.boot-timer=c0000000 workfort\.hostname=dev workfort\.mount=vdb:\/work:ro$/,
   );
   assert.deepEqual(bodyOf("/vsock"), { guest_cid: 7, uds_path: "/run/x/vmm/vsock" });
-  const jailed = settingsOf(spec, jailPlaces(spec));
+  const jailed = settingsOf(spec, jailPlaces(spec), "1.17.0");
   assert.deepEqual(
     jailed.flatMap(({ body }) => [body["kernel_image_path"], body["path_on_host"], body["uds_path"]]).filter(Boolean),
     ["/vmlinux", "/drive0", "/drive1", "/vsock"],
   );
+  assert.deepEqual(jailed.find(({ path }) => path === "/serial")?.body, {
+    rate_limiter: { size: 1024 ** 2, refill_time: 1000 },
+  });
 });

@@ -24,6 +24,8 @@ export interface Timing {
   startedAt: number;
   readyMs: number;
   phases: PhaseTiming[];
+  /** Firecracker's own boot timer; null without */
+  guestBootMs: number | null;
   /** boots that became ready, which is what the percentiles are over */
   boots: number;
   p50Ms: number;
@@ -45,6 +47,7 @@ export function timingOf({ boots }: VmHistory): Timing | null {
       const durations = same.map(({ durationMs }) => durationMs);
       return { ...phase, p50Ms: percentile(durations, 0.5), p95Ms: percentile(durations, 0.95) };
     }),
+    guestBootMs: newest.guestBootMs,
     boots: ready.length,
     p50Ms: percentile(wholes, 0.5),
     p95Ms: percentile(wholes, 0.95),
@@ -84,5 +87,9 @@ export async function timingText(timing: Timing, now: number, paint: Paint): Pro
     paint,
   );
   const title = `${paint("bold", `boot ${timing.boot}`)}  ${formatAge(timing.startedAt, now)} ago; P50 and P95 over ${timing.boots} ${timing.boots === 1 ? "boot" : "boots"}`;
-  return `${title}\n${table}`;
+  const own =
+    timing.guestBootMs === null
+      ? ""
+      : `Firecracker's own boot timer: ${formatDuration(timing.guestBootMs)} until the agent's first words\n`;
+  return `${title}\n${table}${own}`;
 }

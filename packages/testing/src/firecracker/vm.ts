@@ -5,6 +5,7 @@ import type { Balloon, BootSource, MachineConfig, MachineConfigUpdate, Serial, V
 import { Drives } from "./drives.ts";
 import { Guest } from "./guest.ts";
 import { Interfaces } from "./interfaces.ts";
+import { checkInterrupts } from "./interrupts.ts";
 import { changedMachineConfig, usualMachineConfig } from "./machine-config.ts";
 import { Mmds } from "./mmds.ts";
 import { Refusal, systemWords } from "./refusal.ts";
@@ -43,6 +44,11 @@ export class Vm {
     this.#id = options.id;
     this.mmds = new Mmds(options.mmdsBytes);
     this.#losesVsock = options.losesVsock;
+  }
+
+  get #devices(): number {
+    const single = [this.vsock, this.entropy, this.balloon].filter((device) => device !== null);
+    return this.drives.all.length + this.interfaces.all.length + single.length;
   }
 
   get hasBooted(): boolean {
@@ -84,6 +90,7 @@ export class Vm {
     if (this.boot === null)
       throw new Refusal("Start microvm error: Cannot start microvm without kernel configuration.");
     checkBootable(this.boot);
+    checkInterrupts(this.#devices);
     const console = this.#openSerial();
     try {
       this.#guest = await Guest.start(

@@ -30,7 +30,7 @@ export async function bringUp(
     if (refusal !== null)
       throw new WorkfortError("vmm_unavailable", `Firecracker ${refusal}`, { hint: "nexusctl doctor" });
     onStep("configure");
-    for (const { path, body } of settingsOf(spec, places)) await api.call("PUT", path, body, until);
+    for (const { path, body } of settingsOf(spec, places, version)) await api.call("PUT", path, body, until);
     await api.call("PUT", "/actions", { action_type: "InstanceStart" }, until);
   } catch (error) {
     if (!bound.aborted || signal.aborted) throw error;

@@ -1,6 +1,7 @@
 import type { RateLimit } from "@workfort/contract";
 import { mountArguments, type Kernel, type VmSpec } from "@workfort/core";
 import type { Places } from "./places.ts";
+import { hasConsoleLimit } from "./version.ts";
 import { probeArgument, probeMemoryMiB } from "../kvm-probe.ts";
 
 /** one request to Firecracker's API */
@@ -25,8 +26,13 @@ const bootArguments = [
   "i8042.dumbkbd",
 ];
 
+/** where its boot timer listens on x86, in hexadecimal (its `BOOT_DEVICE_MEM_START`) */
+const bootTimerArgument = "workfort.boot-timer=c0000000";
+/** what a guest may say on its console in a second; the rest of a flood is dropped before it costs the host anything */
+const consoleBytesPerSecond = 1024 ** 2;
+
 /** Everything a VM is told before it boots, in an order that Firecracker always accepts; all paths as it sees them. */
-export function settingsOf(spec: VmSpec, places: Places): Setting[] {
+export function settingsOf(spec: VmSpec, places: Places, version: string): Setting[] {
   return [
     { path: "/metrics", body: { metrics_path: places.metrics } },
     {
@@ -35,7 +41,11 @@ export function settingsOf(spec: VmSpec, places: Places): Setting[] {
     },
     {
       path: "/boot-source",
-      body: bootSource(places.kernel, [`workfort.hostname=${spec.name}`, ...mountArguments(spec.mounts)]),
+      body: bootSource(places.kernel, [
+        bootTimerArgument,
+        `workfort.hostname=${spec.name}`,
+        ...mountArguments(spec.mounts),
+      ]),
     },
     ...spec.drives.map((drive, index) => ({
       path: `/drives/drive${index}`,
@@ -50,6 +60,7 @@ export function settingsOf(spec: VmSpec, places: Places): Setting[] {
         ...(drive.rateLimit === null ? {} : { rate_limiter: rateLimiter(drive.rateLimit) }),
       },
     })),
+    ...(hasConsoleLimit(version) ? [{ path: "/serial", body: { rate_limiter: bucket(consoleBytesPerSecond) } }] : []),
     { path: "/vsock", body: { guest_cid: spec.cid, uds_path: places.vsock } },
     { path: "/entropy", body: {} },
     // never inflated by us: it is there so that the guest gives back the pages it frees
@@ -74,11 +85,14 @@ function bootSource(kernel: Pick<Kernel, "vmlinux" | "initramfs">, more: readonl
   };
 }
 
-/** Token buckets that are refilled over a second. */
 function rateLimiter({ bytesPerSecond, operationsPerSecond }: RateLimit): Record<string, unknown> {
-  const bucket = (size: number) => ({ size, refill_time: 1000 });
   return {
     ...(bytesPerSecond === null ? {} : { bandwidth: bucket(bytesPerSecond) }),
     ...(operationsPerSecond === null ? {} : { ops: bucket(operationsPerSecond) }),
   };
+}
+
+/** A token bucket that is refilled over a second. */
+function bucket(size: number): Record<string, unknown> {
+  return { size, refill_time: 1000 };
 }

@@ -232,9 +232,9 @@ function openly(spec: VmSpec, binary: string): Place {
   return { places, argv, files: filesOf(spec), jail: null };
 }
 
-/** Its log goes into the keeper's bounded ring, and apart from the guest's console. */
+/** Its log goes into the keeper's bounded ring, and apart from the guest's console; its boot timer is information. */
 function commonArguments({ api, log }: Places): string[] {
-  return ["--api-sock", api, "--log-path", log, "--level", "Warning"];
+  return ["--api-sock", api, "--log-path", log, "--level", "Info", "--show-level", "--boot-timer"];
 }
 
 async function probeArguments(directory: string, kernel: Kernel): Promise<string[]> {

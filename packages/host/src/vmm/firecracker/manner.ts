@@ -16,8 +16,12 @@ const meanings: Record<number, string> = {
 
 /** what says nothing of an end: its own farewell, and a guest's looking for devices that are not there */
 const noise = /^(Firecracker exiting|Vmm is stopping|Error: |vcpu: (IO|MMIO) (read|write) )/;
-/** a line of its log: time and thread, then what matters */
+/** a line of its log: time, thread and level, then what matters */
 const logLine = /^\d{4}-\d\d-\d\dT\S+ \[[^\]]*\] /;
+/** lines of its log that are no trouble, its boot timer's among them */
+const information = /^\d{4}-\d\d-\d\dT\S+ \[[^\]]*:INFO\] /;
+/** in microseconds; the guest may have it said again, but its first time is ahead */
+const bootTimer = /:INFO\] Guest-boot-time = *(\d{1,12}) us /;
 
 export const manner: Manner = {
   title: "Firecracker",
@@ -25,7 +29,12 @@ export const manner: Manner = {
   lastWords: (errorOutput) =>
     errorOutput
       .split("\n")
+      .filter((line) => !information.test(line))
       .map((line) => line.replace(logLine, "").trim())
       .filter((line) => line !== "" && !noise.test(line))
       .at(-1) ?? "",
+  guestBootMs: (errorOutput) => {
+    const us = bootTimer.exec(errorOutput)?.[1];
+    return us === undefined ? null : Number(us) / 1000;
+  },
 };

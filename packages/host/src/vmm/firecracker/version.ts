@@ -6,6 +6,8 @@ import { plainWords } from "../plain-words.ts";
 const oldest = [1, 14, 0] as const;
 const beyond = [2, 0, 0] as const;
 
+const consoleLimit = [1, 16, 0] as const;
+
 /** versions that start VMs and then fail them, and why */
 const broken: Record<string, string> = {
   "1.16.0": "after a pause no new connection reaches its guest (firecracker issue 6100)",
@@ -31,11 +33,20 @@ export function versionIn(answer: unknown): string {
 
 /** Null where the version can be used, else why not. */
 export function refuseVersion(version: string): string | null {
-  const parts = (/^(\d+)\.(\d+)\.(\d+)/.exec(version) ?? []).slice(1).map(Number);
+  const parts = numbersOf(version);
   if (isBefore(parts, oldest) || !isBefore(parts, beyond))
     return `version ${version} is not supported; ${oldest.join(".")} and later 1.x are`;
   const trouble = broken[version];
   return trouble === undefined ? null : `version ${version} is not used: ${trouble}; 1.15.1 is good`;
+}
+
+/** Whether `PUT /serial` takes a rate limiter. */
+export function hasConsoleLimit(version: string): boolean {
+  return !isBefore(numbersOf(version), consoleLimit);
+}
+
+function numbersOf(version: string): number[] {
+  return (/^(\d+)\.(\d+)\.(\d+)/.exec(version) ?? []).slice(1).map(Number);
 }
 
 function isBefore(version: readonly number[], other: readonly number[]): boolean {

@@ -38,6 +38,7 @@ const manner: Manner = {
   title: "QEMU",
   explainExit: () => null,
   lastWords: (errorOutput) => errorOutput.trim().split("\n").at(-1) ?? "",
+  guestBootMs: () => null,
 };
 
 export class QemuDriver implements VmmDriver {
