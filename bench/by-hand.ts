@@ -33,11 +33,16 @@ export async function measure(): Promise<Figure[]> {
       return ms;
     };
     await ours();
+    const measured = await paired(rounds, ours, byHand);
+    const [boot] = (await daemon.client.call("vm.history", { params })).boots;
+    console.log(
+      `  phases of the last: ${boot?.phases.map((phase) => `${phase.name} ${Math.round(phase.durationMs)} ms`).join(", ")}`,
+    );
     figure = {
       name: "vm start until the agent answers, Firecracker",
       unit: "ms",
       bound: 1.15,
-      ...(await paired(rounds, ours, byHand)),
+      ...measured,
     };
   });
   return figure === null ? [] : [figure];

@@ -44,7 +44,10 @@ try {
   } else {
     await runNode(
       "units",
-      await find("packages/{contract,core,client,nexusctl,nexusd}/test/unit/**/*.test.ts", "test/unit/**/*.test.ts"),
+      await find(
+        "packages/{contract,core,client,mcp,nexusctl,nexusd}/test/unit/**/*.test.ts",
+        "test/unit/**/*.test.ts",
+      ),
       env,
       ["--test-isolation=none"],
     );

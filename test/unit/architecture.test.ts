@@ -8,8 +8,9 @@ const mayImport: Record<string, readonly string[]> = {
   core: ["contract"],
   host: ["contract", "core"],
   client: ["contract"],
-  nexusctl: ["contract", "client"],
-  nexusd: ["contract", "core", "host"],
+  mcp: ["contract", "client"],
+  nexusctl: ["contract", "client", "mcp"],
+  nexusd: ["contract", "core", "host", "mcp"],
   testing: ["client", "contract", "core", "host"],
 };
 
@@ -61,7 +62,7 @@ test("packages import only along the arrows", async () => {
       if (to !== undefined && to !== from)
         assert.ok(mayImport[from]?.includes(to), `${path} may not import ${specifier}`);
       assert.ok(
-        !/^(\.\.\/)+packages\/|^(\.\.\/){3,}(contract|core|host|client|nexusctl|nexusd|testing)\//.test(specifier),
+        !/^(\.\.\/)+packages\/|^(\.\.\/){3,}(contract|core|host|client|mcp|nexusctl|nexusd|testing)\//.test(specifier),
         `${path} reaches into a package by ${specifier}`,
       );
     }

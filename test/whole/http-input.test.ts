@@ -21,6 +21,7 @@ const least = {
   "drive.create": { name: "other" },
   "drive.attach": { vm: "dev" },
   "drive.resize": { sizeBytes: 1024 ** 3 },
+  "token.create": { name: "other", vms: [] },
 } as const satisfies Partial<Record<OperationName, object>>;
 type WithBody = keyof typeof least;
 
@@ -78,6 +79,15 @@ const refused: Record<WithBody, Record<string, readonly unknown[]>> = {
     rateLimit: [1, null, [], { bytesPerSecond: 65_535 }, { operationsPerSecond: "10" }, { nonsense: 1 }],
   },
   "drive.resize": { sizeBytes: notDriveSizes },
+  "token.create": {
+    name: notNames,
+    vms: ["dev", {}, [1], ["UPPER"], Array.from({ length: 1001 }, () => "dev")],
+    tools: [null, "run_command", [], [1], ["Run"], Array.from({ length: 101 }, () => "run_command")],
+    maxVms: [...notNumbers, -1, 1001],
+    maxMemoryMiB: [...notNumbers, 63, 1_048_577],
+    maxVcpuCount: [...notNumbers, 0, 33],
+    expiresInSeconds: [...notNumbers, 0, 315_360_001],
+  },
 };
 
 const row = (name: OperationName): Operation => operations[name];

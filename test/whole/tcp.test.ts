@@ -51,7 +51,7 @@ test("the TCP port is for who has the token, and for no web page", async (contex
       assert.equal(await codeOf({}), "unauthorized");
       for (const authorization of wrong) assert.equal(await codeOf({ authorization }), "unauthorized", authorization);
       const { detail, hint } = problemOf(await ask(door, { path: "/v1/vms", headers: { authorization: "Bearer x" } }));
-      assert.equal(detail, "the bearer token is wrong");
+      assert.equal(detail, "the bearer token is wrong, expired or revoked");
       assert.match(hint ?? "", /token file/);
     });
 

@@ -45,6 +45,9 @@ export const routes: { readonly [Name in OperationName]: Route<Name> } = {
   "drive.attach": ["POST", "/v1/drives/{drive}/attach"],
   "drive.detach": ["POST", "/v1/drives/{drive}/detach"],
   "drive.resize": ["POST", "/v1/drives/{drive}/resize"],
+  "token.create": ["POST", "/v1/tokens"],
+  "token.list": ["GET", "/v1/tokens"],
+  "token.revoke": ["DELETE", "/v1/tokens/{token}"],
   "storage.status": ["GET", "/v1/storage"],
 };
 

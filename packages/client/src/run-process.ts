@@ -9,6 +9,9 @@ import { feedStdin } from "./stdin-feed.ts";
 /** what to start; `id` is made up where it is absent, `attach` and `stdin` follow from the options */
 export type ProcessToRun = Omit<StartProcess, "attach" | "stdin">;
 
+/** what running a process asks of a client */
+export type ProcessClient = Pick<Client, "call" | "bytes" | "send">;
+
 type OutputName = "stdout" | "stderr";
 
 export interface RunOptions {
@@ -40,7 +43,7 @@ export function newProcessId(): string {
  * at the byte where it stopped. Its id is chosen here, so that starting again after a lost answer starts it once.
  */
 export async function runProcess(
-  client: Client,
+  client: ProcessClient,
   vm: string,
   start: ProcessToRun,
   options: RunOptions = {},
@@ -50,7 +53,7 @@ export async function runProcess(
 }
 
 class Run {
-  readonly #client: Client;
+  readonly #client: ProcessClient;
   readonly #params: { vm: string; process: string };
   readonly #start: ProcessToRun;
   readonly #options: RunOptions;
@@ -60,7 +63,7 @@ class Run {
   #latest: Process | null = null;
   #feeding: Promise<void> | null = null;
 
-  constructor(client: Client, vm: string, start: ProcessToRun & { id: string }, options: RunOptions) {
+  constructor(client: ProcessClient, vm: string, start: ProcessToRun & { id: string }, options: RunOptions) {
     this.#client = client;
     this.#params = { vm, process: start.id };
     this.#start = start;

@@ -8,7 +8,7 @@ import { Backoff } from "./retry.ts";
 const maxPieceBytes = 1024 * 1024;
 
 export interface Feed {
-  client: Client;
+  client: Pick<Client, "call" | "send">;
   params: { vm: string; process: string };
   source: AsyncIterable<Uint8Array>;
   signal: AbortSignal;

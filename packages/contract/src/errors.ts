@@ -9,6 +9,7 @@ export const errorCatalogue = {
   invalid_request: { status: 400, fault: "user", title: "The request is malformed" },
   unauthorized: { status: 401, fault: "user", title: "A valid bearer token is missing" },
   forbidden_origin: { status: 403, fault: "user", title: "The Host or Origin header is not allowed" },
+  forbidden: { status: 403, fault: "user", title: "The token does not allow this" },
   not_found: { status: 404, fault: "user", title: "There is no such thing" },
   method_not_allowed: { status: 405, fault: "user", title: "The path exists, but not with this method" },
   request_timeout: { status: 408, fault: "user", title: "The request did not arrive in time" },

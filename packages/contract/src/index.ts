@@ -11,4 +11,5 @@ export * from "./problem.ts";
 export * from "./process.ts";
 export * from "./progress.ts";
 export * from "./system.ts";
+export * from "./token.ts";
 export * from "./vm.ts";

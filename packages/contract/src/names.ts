@@ -10,10 +10,10 @@ import { matching, says } from "./fields.ts";
  */
 
 /** the kinds of things that have an id */
-export const idKinds = ["vm", "img", "ws", "drv"] as const;
+export const idKinds = ["vm", "img", "ws", "drv", "tok"] as const;
 export type IdKind = (typeof idKinds)[number];
 
-const idPattern = /^(vm|img|ws|drv)_[a-z2-7]{12}$/;
+const idPattern = /^(vm|img|ws|drv|tok)_[a-z2-7]{12}$/;
 const namePattern = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
 /** DNS label (RFC 1123), 1 to 63 characters */
@@ -26,6 +26,8 @@ export const VmId = matching(/^vm_[a-z2-7]{12}$/, "must be vm_ and 12 characters
 export const ImageId = matching(/^img_[a-z2-7]{12}$/, "must be img_ and 12 characters of a-z and 2-7");
 export const WorkspaceId = matching(/^ws_[a-z2-7]{12}$/, "must be ws_ and 12 characters of a-z and 2-7");
 export const DriveId = matching(/^drv_[a-z2-7]{12}$/, "must be drv_ and 12 characters of a-z and 2-7");
+
+export const TokenId = matching(/^tok_[a-z2-7]{12}$/, "must be tok_ and 12 characters of a-z and 2-7");
 
 const referenceAllowed = says("must be a name (DNS label) or an id such as vm_abcdefgh2345");
 

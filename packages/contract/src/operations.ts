@@ -7,6 +7,7 @@ import { VmMetrics } from "./metrics.ts";
 import { Reference } from "./names.ts";
 import { Exec, ExecResult, outputStreamType, Process, ProcessId, SignalProcess, StartProcess } from "./process.ts";
 import { Health, Status } from "./system.ts";
+import { CreatedToken, CreateToken, Token } from "./token.ts";
 import { CreateVm, StartVm, StopVm, Vm, VmHistory, VmState } from "./vm.ts";
 
 const vm = exactly({ vm: Reference });
@@ -401,6 +402,31 @@ export const operations = {
     body: ResizeDrive,
     result: Drive,
     errors: ["not_found", "wrong_state", "in_use", "invalid_image", "storage_full", "storage_unavailable"],
+  }),
+
+  "token.create": operation({
+    method: "POST",
+    path: "/v1/tokens",
+    summary: "Create a token for MCP clients",
+    body: CreateToken,
+    result: CreatedToken,
+    status: 201,
+    errors: ["not_found", "name_taken"],
+  }),
+  "token.list": operation({
+    method: "GET",
+    path: "/v1/tokens",
+    summary: "List tokens",
+    result: z.object({ tokens: z.array(Token) }),
+    errors: [],
+  }),
+  "token.revoke": operation({
+    method: "DELETE",
+    path: "/v1/tokens/{token}",
+    summary: "Revoke a token",
+    params: exactly({ token: Reference }),
+    status: 204,
+    errors: ["not_found"],
   }),
 
   "storage.status": operation({

@@ -1,11 +1,12 @@
 import { WorkfortError } from "@workfort/contract";
 
-type Thing = "VM" | "image" | "workspace" | "drive";
+type Thing = "VM" | "image" | "workspace" | "drive" | "token";
 const listCommand: Record<Thing, string> = {
   VM: "nexusctl vm list",
   image: "nexusctl image list",
   workspace: "nexusctl workspace list",
   drive: "nexusctl drive list",
+  token: "nexusctl token list",
 };
 
 export function notFound(thing: Thing, reference: string): WorkfortError {

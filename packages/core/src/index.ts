@@ -13,6 +13,7 @@ export * from "./reservations.ts";
 export * from "./restarts.ts";
 export * from "./state-machine.ts";
 export * from "./supervisor.ts";
+export * from "./tokens.ts";
 export * from "./vm-disks.ts";
 export * from "./vms.ts";
 export * from "./workspaces.ts";

@@ -16,6 +16,7 @@ import type {
   IntentRecord,
   RunFacts,
   StateChangeRecord,
+  TokenRecord,
   VmRecord,
   WorkspaceRecord,
 } from "./records.ts";
@@ -53,6 +54,13 @@ export interface Store {
   deleteWorkspace(id: string): void;
   findWorkspace(idOrName: string): WorkspaceRecord | null;
   listWorkspaces(): WorkspaceRecord[];
+
+  insertToken(token: TokenRecord): void;
+  updateToken(id: string, change: Partial<Omit<TokenRecord, "id">>): void;
+  deleteToken(id: string): void;
+  findToken(idOrName: string): TokenRecord | null;
+  tokenOfDigest(digest: string): TokenRecord | null;
+  listTokens(): TokenRecord[];
 
   insertDrive(drive: DriveRecord): void;
   updateDrive(id: string, change: Partial<Omit<DriveRecord, "id">>): void;

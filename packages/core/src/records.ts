@@ -7,6 +7,7 @@ import type {
   VmmChoice,
   VmmKind,
   VmState,
+  Token,
 } from "@workfort/contract";
 
 /** what the store keeps; times are Unix ms */
@@ -83,6 +84,12 @@ export interface WorkspaceRecord {
   name: string;
   imageId: string | null;
   createdAt: number;
+}
+
+/** a scoped token; its secret is known only by its digest */
+export interface TokenRecord extends Token {
+  /** SHA-256 of the secret, in hexadecimal */
+  digest: string;
 }
 
 export interface DriveRecord {

@@ -122,6 +122,15 @@ export const commandTable: Readonly<Record<string, Entry>> = {
       init: { summary: "Make and mount a btrfs for the disks", load: () => import("./commands/storage/init.ts") },
     },
   },
+  token: {
+    summary: "Tokens, which let MCP clients in",
+    commands: {
+      create: { summary: "Create a token for MCP clients", load: () => import("./commands/token/create.ts") },
+      list: { summary: "List tokens", load: () => import("./commands/token/list.ts"), aliases: ["ls"] },
+      revoke: { summary: "Revoke a token", load: () => import("./commands/token/revoke.ts"), aliases: ["rm"] },
+    },
+  },
+  mcp: { summary: "Serve MCP on the standard streams", load: () => import("./commands/mcp.ts") },
   doctor: { summary: "Check this machine, and say what mends it", load: () => import("./commands/doctor.ts") },
   version: { summary: "Versions of nexusctl and of the daemon", load: () => import("./commands/version.ts") },
 };

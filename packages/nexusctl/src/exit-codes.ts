@@ -32,6 +32,7 @@ export const exitCodeOf: Record<ErrorCode, number> = {
   invalid_request: exitCodes.usage,
   unauthorized: exitCodes.failure,
   forbidden_origin: exitCodes.failure,
+  forbidden: exitCodes.failure,
   not_found: exitCodes.notFound,
   method_not_allowed: exitCodes.failure,
   request_timeout: exitCodes.timeout,

@@ -17,11 +17,11 @@ export function parseSize(text: string): number {
   return Math.round(Number(match[1]) * 1024 ** power);
 }
 
-const unitMs: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+const unitMs: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** ms from `30s`, `500ms`, `5m`, `1h`; a bare number is seconds */
 export function parseDuration(text: string): number {
-  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text);
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/.exec(text);
   const ms = Math.round(Number(match?.[1]) * (unitMs[match?.[2] ?? "s"] ?? 1));
   if (match === null) throw new SyntaxError(`takes a time such as 30s, 5m or 500ms, not "${text}"`);
   return ms;

@@ -10,6 +10,7 @@ import {
   Reservations,
   Restarts,
   Supervisor,
+  Tokens,
   Vms,
   Workspaces,
   type Host,
@@ -26,6 +27,7 @@ import { SqliteStore } from "@workfort/host/store/sqlite-store.ts";
 import { DriverChooser } from "@workfort/host/vmm/chooser.ts";
 import { FirecrackerDriver } from "@workfort/host/vmm/firecracker/driver.ts";
 import { QemuDriver } from "@workfort/host/vmm/qemu/driver.ts";
+import { toolNames } from "@workfort/mcp";
 import type { Logger } from "pino";
 import type { Config } from "./config/schema.ts";
 import { programs } from "./programs.ts";
@@ -46,6 +48,9 @@ export interface Parts {
   restarts: Restarts;
   vms: Vms;
   metrics: Metrics;
+  tokens: Tokens;
+  /** of a VM that says nothing of them */
+  vmDefaults: { memoryMiB: number; vcpuCount: number };
   memoryLimitMiB: number;
   host: Host;
 }
@@ -120,6 +125,8 @@ export function compose(config: Config, locations: Locations, log: Logger): Part
     restarts,
     vms,
     metrics: new Metrics({ store, supervisor }),
+    tokens: new Tokens({ store, toolNames }),
+    vmDefaults: config.vm,
     memoryLimitMiB,
     host,
   };

@@ -12,7 +12,9 @@ import type { Config } from "./config/schema.ts";
 import { diskHandlers } from "./http/disk-handlers.ts";
 import { HttpFace } from "./http/server.ts";
 import { systemHandlers } from "./http/system-handlers.ts";
+import { tokenHandlers } from "./http/token-handlers.ts";
 import { vmHandlers } from "./http/vm-handlers.ts";
+import { McpEndpoint } from "./mcp/endpoint.ts";
 import { lockOrRefuse } from "./lock.ts";
 import { prometheusText } from "./prometheus.ts";
 import { version } from "./version.ts";
@@ -35,21 +37,27 @@ export class Daemon {
     this.#parts = parts;
     this.#configFile = needs.configFile;
     this.#notices = parts.store.notice === null ? [] : [parts.store.notice];
+    const handlers = {
+      ...systemHandlers({
+        version,
+        health: () => ({ status: this.#stopping ? ("stopping" as const) : ("ok" as const), version }),
+        status: () => this.#status(),
+        storage: () => this.#storageStatus(),
+        metrics: () => this.#metrics(),
+      }),
+      ...vmHandlers(parts),
+      ...diskHandlers(parts),
+      ...tokenHandlers(parts.tokens),
+    };
+    const { tokens, vms } = parts;
     this.#http = new HttpFace({
+      handlers,
+      mcp: new McpEndpoint({ handlers, tokens, defaults: parts.vmDefaults, log: needs.log }),
+      vms,
+      tokens,
       socket: parts.paths.socket,
-      token: needs.token,
+      ownersToken: needs.token,
       log: needs.log,
-      handlers: {
-        ...systemHandlers({
-          version,
-          health: () => ({ status: this.#stopping ? "stopping" : "ok", version }),
-          status: () => this.#status(),
-          storage: () => this.#storageStatus(),
-          metrics: () => this.#metrics(),
-        }),
-        ...vmHandlers(parts),
-        ...diskHandlers(parts),
-      },
     });
   }
 

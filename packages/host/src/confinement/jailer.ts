@@ -66,22 +66,28 @@ export async function makeJail(jail: Jail, files: readonly JailedFile[]): Promis
     await fs.writeFile(join(jail.root, name), "", { flag: "wx" });
     if (!readOnly) await fs.chown(path, jail.user, jail.user);
   }
+  await fs.writeFile(mountTable(jail), files.map((file) => mountLine(jail, file)).join(""));
+}
+
+/** what is mounted in the jail, in the format of fstab(5); out of the jail's sight */
+function mountTable(jail: Jail): string {
+  return join(jail.directory, "mounts");
+}
+
+function mountLine(jail: Jail, { path, name, readOnly }: JailedFile): string {
+  const escaped = (text: string): string =>
+    text.replace(/[\s\\]/g, (one) => `\\${one.charCodeAt(0).toString(8).padStart(3, "0")}`);
+  return `${escaped(path)} ${escaped(join(jail.root, name))} none ${readOnly ? "bind,ro" : "bind"} 0 0\n`;
 }
 
 /**
- * Mounts each file and gives the FIFOs to the jail's user, then becomes the jailer. The namespace is made a
- * slave of the host's, so that what the host unmounts does not live on in it.
+ * Gives the FIFOs to the jail's user and mounts its files, then becomes the jailer. The namespace is made a slave of
+ * the host's, so that what the host unmounts does not live on in it. Each process more would make a start longer.
  */
 const enterScript = `set -e
-cd "$1"; user=$2; shift 2
-while [ "$1" != -- ]; do chown "$user" "$1"; shift; done
-shift
-while [ "$1" != -- ]; do
-  mount --bind "$2" "$3"
-  [ "$1" = rw ] || mount -o remount,bind,ro "$3"
-  shift 3
-done
-shift
+chown "$1" $2
+mount --all --fstab "$3"
+shift 3
 cd /
 exec "$@"`;
 
@@ -91,19 +97,17 @@ export function jailedCommand(about: {
   jailer: string;
   firecracker: string;
   id: string;
-  files: readonly JailedFile[];
   /** names of the FIFOs in the jail */
   fifos: readonly string[];
   /** Firecracker's own */
   arguments: readonly string[];
 }): [string, ...string[]] {
-  const { jail, jailer, firecracker, id, files, fifos } = about;
+  const { jail, jailer, firecracker, id, fifos } = about;
   const user = String(jail.user);
-  const enter = ["--mount", "--propagation", "slave", "--", "sh", "-c", enterScript, "jail"];
-  const place = [jail.root, `${user}:${user}`, ...fifos, "--"];
-  const mounts = files.flatMap(({ path, name, readOnly }) => [readOnly ? "ro" : "rw", path, name]);
+  const enter = ["--mount", "--propagation", "slave", "--wd", jail.root, "--", "sh", "-c", enterScript, "jail"];
+  const place = [`${user}:${user}`, fifos.join(" "), mountTable(jail)];
   const who = ["--id", id, "--exec-file", firecracker, "--uid", user, "--gid", user];
   // version 1 without any group is what leaves the process in ours: version 2 moves it into one named `firecracker`
   const where = ["--chroot-base-dir", dirname(dirname(jail.directory)), "--cgroup-version", "1"];
-  return ["unshare", ...enter, ...place, ...mounts, "--", jailer, ...who, ...where, "--", ...about.arguments];
+  return ["unshare", ...enter, ...place, jailer, ...who, ...where, "--", ...about.arguments];
 }

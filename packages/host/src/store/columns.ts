@@ -4,6 +4,7 @@ import type {
   DriveRecord,
   ImageRecord,
   StateChangeRecord,
+  TokenRecord,
   VmRecord,
   WorkspaceRecord,
 } from "@workfort/core";
@@ -67,6 +68,21 @@ export const workspaceColumns: Columns<WorkspaceRecord> = {
   name: { name: "name" },
   imageId: { name: "image_id" },
   createdAt: { name: "created_at" },
+};
+
+export const tokenColumns: Columns<TokenRecord> = {
+  id: { name: "id" },
+  name: { name: "name" },
+  digest: { name: "digest" },
+  vms: { name: "vms", as: "json" },
+  ownVms: { name: "own_vms", as: "json" },
+  tools: { name: "tools", as: "json" },
+  maxVms: { name: "max_vms" },
+  maxMemoryMiB: { name: "max_memory_mib" },
+  maxVcpuCount: { name: "max_vcpu_count" },
+  createdAt: { name: "created_at" },
+  expiresAt: { name: "expires_at" },
+  lastUsedAt: { name: "last_used_at" },
 };
 
 export const driveColumns: Columns<DriveRecord> = {

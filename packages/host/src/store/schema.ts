@@ -44,6 +44,21 @@ CREATE TABLE drives (
   created_at INTEGER NOT NULL
 ) STRICT;
 
+CREATE TABLE tokens (
+  id TEXT PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  digest TEXT NOT NULL UNIQUE,
+  vms TEXT,
+  own_vms TEXT NOT NULL,
+  tools TEXT,
+  max_vms INTEGER NOT NULL,
+  max_memory_mib INTEGER,
+  max_vcpu_count INTEGER,
+  created_at INTEGER NOT NULL,
+  expires_at INTEGER,
+  last_used_at INTEGER
+) STRICT;
+
 CREATE TABLE attachments (
   drive_id TEXT PRIMARY KEY REFERENCES drives (id) ON DELETE RESTRICT,
   vm_id TEXT NOT NULL REFERENCES vms (id) ON DELETE CASCADE,

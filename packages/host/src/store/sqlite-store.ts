@@ -6,6 +6,7 @@ import type {
   IntentRecord,
   StateChangeRecord,
   Store,
+  TokenRecord,
   VmRecord,
   WorkspaceRecord,
 } from "@workfort/core";
@@ -17,6 +18,7 @@ import {
   driveColumns,
   imageColumns,
   stateChangeColumns,
+  tokenColumns,
   vmColumns,
   workspaceColumns,
   type Columns,
@@ -138,6 +140,30 @@ export class SqliteStore implements Store {
 
   listWorkspaces(): WorkspaceRecord[] {
     return this.#many("workspaces", workspaceColumns, "TRUE ORDER BY created_at, id");
+  }
+
+  insertToken(token: TokenRecord): void {
+    this.#insert("tokens", tokenColumns, token);
+  }
+
+  updateToken(id: string, change: Partial<Omit<TokenRecord, "id">>): void {
+    this.#update("tokens", tokenColumns, change, "id = :key", { key: id });
+  }
+
+  deleteToken(id: string): void {
+    this.#database.run("DELETE FROM tokens WHERE id = :id", { id });
+  }
+
+  findToken(idOrName: string): TokenRecord | null {
+    return this.#one("tokens", tokenColumns, "id = :key OR name = :key", { key: idOrName });
+  }
+
+  tokenOfDigest(digest: string): TokenRecord | null {
+    return this.#one("tokens", tokenColumns, "digest = :digest", { digest });
+  }
+
+  listTokens(): TokenRecord[] {
+    return this.#many("tokens", tokenColumns, "TRUE ORDER BY created_at, id");
   }
 
   insertDrive(drive: DriveRecord): void {

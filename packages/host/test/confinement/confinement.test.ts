@@ -15,7 +15,8 @@ test("orphans", proveOrphans);
 test("memory", proveMemory);
 
 test("a jail holds the guest's files alone, its disks are its user's, and nothing of it stays", async (t) => {
-  const directory = await directoryOf(t);
+  const directory = join(await directoryOf(t), "with a space");
+  await fs.mkdir(directory);
   for (const name of ["kernel", "disk"]) await fs.writeFile(join(directory, name), name);
   // where the jailer stands: it is Firecracker's, and what it does is tried in the lab
   const jailer = join(directory, "jailer");
@@ -42,7 +43,6 @@ test("a jail holds the guest's files alone, its disks are its user's, and nothin
         jailer,
         firecracker,
         id: "abc",
-        files,
         fifos: ["log"],
         arguments: ["--api-sock", "/api"],
       }),
@@ -53,7 +53,7 @@ test("a jail holds the guest's files alone, its disks are its user's, and nothin
   );
   assert.match(
     said,
-    /^--id abc --exec-file \S+ --uid 1000000007 --gid 1000000007 --chroot-base-dir \S+ --cgroup-version 1 -- --api-sock \/api\n/,
+    /^--id abc --exec-file .+ --uid 1000000007 --gid 1000000007 --chroot-base-dir .+ --cgroup-version 1 -- --api-sock \/api\n/,
   );
   assert.match(said, /\nkernel1000000007 disk\n1000000007 log\n.*Read-only file system/);
   assert.equal(await fs.readFile(join(directory, "disk"), "utf8"), "diskmore\n");

@@ -1,24 +1,30 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
-import { WorkfortError } from "@workfort/contract";
+import { WorkfortError, type Token } from "@workfort/contract";
+
+/** who asks: the owner of the daemon, or whoever has a token with a scope */
+export type Caller = { kind: "owner" } | { kind: "token"; token: Token };
 
 /**
- * Who may speak to the TCP port: whoever has the token, and no web page. A browser sends the name the page was
+ * Who may speak to the TCP port: whoever has a token, and no web page. A browser sends the name the page was
  * loaded from in `Host` (so a rebound name is seen) and the page's own in `Origin`.
  * The Unix socket needs none of this: its mode is 0600.
  */
 export class Guard {
-  readonly #tokenDigest: Buffer;
+  readonly #ownersDigest: Buffer;
   readonly #names: readonly string[];
+  readonly #authenticate: (secret: string) => Token | null;
 
-  /** `host` is the address that is listened on */
-  constructor(token: string, host: string) {
-    this.#tokenDigest = digest(token);
-    this.#names = ["localhost", "127.0.0.1", "[::1]", host];
+  /** `host` is the address that is listened on; `authenticate` knows the tokens with a scope */
+  constructor(needs: { ownersToken: string; host: string; authenticate: (secret: string) => Token | null }) {
+    this.#ownersDigest = digest(needs.ownersToken);
+    this.#names = ["localhost", "127.0.0.1", "[::1]", needs.host];
+    this.#authenticate = needs.authenticate;
   }
 
-  check(headers: IncomingHttpHeaders, port: number, isPublic: boolean): void {
-    const { host, origin, authorization } = headers;
+  /** Throws where no page or program of this kind may speak to the daemon. */
+  checkOrigin(headers: IncomingHttpHeaders, port: number): void {
+    const { host, origin } = headers;
     const hosts = this.#names.map((name) => `${name}:${port}`);
     if (host === undefined || !hosts.includes(host.toLowerCase())) {
       throw new WorkfortError(
@@ -27,18 +33,23 @@ export class Guard {
         { hint: "use 127.0.0.1 or localhost with the daemon's port" },
       );
     }
-    if (origin !== undefined && !hosts.includes(origin.toLowerCase().replace(/^https?:\/\//, ""))) {
+    if (origin !== undefined && !hosts.includes(origin.toLowerCase().replace(/^https?:\/\//, "")))
       throw new WorkfortError("forbidden_origin", `pages of ${origin.slice(0, 100)} may not use this daemon`);
-    }
-    if (isPublic) return;
+  }
+
+  /** Who has sent this; throws `unauthorized` where it is nobody known. */
+  identify({ authorization }: IncomingHttpHeaders): Caller {
     const given = /^Bearer (\S+)$/i.exec(authorization ?? "")?.[1];
-    if (given === undefined || !timingSafeEqual(digest(given), this.#tokenDigest)) {
-      throw new WorkfortError(
-        "unauthorized",
-        given === undefined ? "there is no bearer token" : "the bearer token is wrong",
-        { hint: "send the content of the daemon's token file as Authorization: Bearer …, or use the Unix socket" },
-      );
-    }
+    if (given !== undefined && timingSafeEqual(digest(given), this.#ownersDigest)) return { kind: "owner" };
+    const token = given === undefined ? null : this.#authenticate(given);
+    if (token !== null) return { kind: "token", token };
+    throw new WorkfortError(
+      "unauthorized",
+      given === undefined ? "there is no bearer token" : "the bearer token is wrong, expired or revoked",
+      {
+        hint: "send the content of the daemon's token file as Authorization: Bearer …, or use the Unix socket; for MCP: nexusctl token create",
+      },
+    );
   }
 }
 

@@ -11,11 +11,11 @@ import {
 } from "@workfort/contract";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { Logger } from "pino";
-import * as z from "zod";
 import { readJsonBody } from "./body.ts";
-import { invalid, toWorkfortError } from "./errors.ts";
-import type { Guard } from "./guard.ts";
+import { toWorkfortError } from "./errors.ts";
+import type { Caller, Guard } from "./guard.ts";
 import { Bytes, type Call, type Handlers } from "./handlers.ts";
+import { checkInput } from "./input.ts";
 
 /** Makes a route of every row of the operations table. */
 export function addRoutes(app: FastifyInstance, handlers: Handlers, guard: () => Guard | null, log: Logger): void {
@@ -26,7 +26,7 @@ export function addRoutes(app: FastifyInstance, handlers: Handlers, guard: () =>
       url: row.path.replace(/\{(\w+)\}/g, ":$1"),
       handler: async (request, reply) => {
         try {
-          admit(guard(), request, row.public ?? false);
+          admitOwner(guard(), request, row.public ?? false);
           await answer(name, row, handlers, request, reply);
         } catch (error) {
           sendProblem(reply, error, log);
@@ -36,7 +36,7 @@ export function addRoutes(app: FastifyInstance, handlers: Handlers, guard: () =>
   }
   app.setNotFoundHandler((request, reply) => {
     try {
-      admit(guard(), request, false);
+      admitOwner(guard(), request, false);
       throw unknownPath(request.method, request.url.split("?")[0] ?? "", reply);
     } catch (error) {
       sendProblem(reply, error, log);
@@ -44,12 +44,26 @@ export function addRoutes(app: FastifyInstance, handlers: Handlers, guard: () =>
   });
 }
 
-/** The Unix socket has no port, and its mode is guard enough. */
-function admit(guard: Guard | null, request: FastifyRequest, isPublic: boolean): void {
+/** Who asks. The Unix socket has no port, and its mode is guard enough. */
+export function admit(guard: Guard | null, request: FastifyRequest): Caller {
+  return admitOrigin(guard, request)?.identify(request.headers) ?? { kind: "owner" };
+}
+
+/** The API is the owner's. */
+function admitOwner(guard: Guard | null, request: FastifyRequest, isPublic: boolean): void {
+  const knows = admitOrigin(guard, request);
+  if (isPublic || knows === null) return;
+  if (knows.identify(request.headers).kind !== "owner")
+    throw new WorkfortError("forbidden", "a token with a scope opens MCP alone", { hint: "POST /mcp" });
+}
+
+/** The guard of the port where there is one, once it has let the page or program in. */
+function admitOrigin(guard: Guard | null, request: FastifyRequest): Guard | null {
   const port = request.raw.socket.localPort;
-  if (port === undefined) return;
+  if (port === undefined) return null;
   if (guard === null) throw new Error("TCP is served without a guard");
-  guard.check(request.headers, port, isPublic);
+  guard.checkOrigin(request.headers, port);
+  return guard;
 }
 
 type AnyHandler = (input: unknown, call: Call) => unknown;
@@ -61,11 +75,11 @@ async function answer(
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<void> {
-  const input = {
-    params: parse("path", row.params ?? z.strictObject({}), request.params),
-    query: parse("query", row.query ?? z.strictObject({}), request.query),
-    body: row.body === undefined ? undefined : parse("body", row.body, await readJsonBody(request.raw)),
-  };
+  const input = checkInput(row, {
+    params: request.params,
+    query: request.query,
+    body: row.body === undefined ? undefined : await readJsonBody(request.raw),
+  });
   const gone = new AbortController();
   reply.raw.once("close", () => gone.abort(new Error("the caller went away")));
   const wantsLines = row.answer === "progress" && (request.headers.accept ?? "").includes(progressType);
@@ -84,12 +98,6 @@ async function answer(
       .code(row.status ?? 200)
       .header("content-type", "application/json; charset=utf-8")
       .send(JSON.stringify(result));
-}
-
-function parse(place: "path" | "query" | "body", schema: z.ZodType, value: unknown): unknown {
-  const parsed = schema.safeParse(value);
-  if (!parsed.success) throw invalid(place, parsed.error);
-  return parsed.data;
 }
 
 async function sendBytes(reply: FastifyReply, row: Operation, bytes: Bytes): Promise<void> {

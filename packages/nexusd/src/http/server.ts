@@ -2,11 +2,14 @@ import { promises as fs } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { connect, type AddressInfo } from "node:net";
 import { WorkfortError, type FieldIssue } from "@workfort/contract";
+import type { Tokens, Vms } from "@workfort/core";
 import fastify, { type FastifyError, type FastifyInstance } from "fastify";
 import type { Logger } from "pino";
 import { Guard } from "./guard.ts";
+import type { McpEndpoint } from "../mcp/endpoint.ts";
 import type { Handlers } from "./handlers.ts";
-import { addRoutes, sendProblem } from "./routes.ts";
+import { addMcpRoutes } from "./mcp-routes.ts";
+import { addRoutes, admit, sendProblem } from "./routes.ts";
 
 /** One set of routes behind two doors: the Unix socket, and TCP with a guard. */
 const headersTimeoutMs = 10_000;
@@ -21,14 +24,25 @@ export class HttpFace {
   readonly #app: FastifyInstance;
   readonly #servers: Server[] = [];
   readonly #socket: string;
-  readonly #token: string;
+  readonly #guardFor: (host: string) => Guard;
+  readonly #mcp: McpEndpoint;
   #guard: Guard | null = null;
   /** host:port once TCP is served */
   tcp: string | null = null;
 
-  constructor(needs: { handlers: Handlers; socket: string; token: string; log: Logger }) {
+  constructor(needs: {
+    handlers: Handlers;
+    mcp: McpEndpoint;
+    vms: Vms;
+    tokens: Tokens;
+    socket: string;
+    ownersToken: string;
+    log: Logger;
+  }) {
+    const { tokens, ownersToken } = needs;
     this.#socket = needs.socket;
-    this.#token = needs.token;
+    this.#mcp = needs.mcp;
+    this.#guardFor = (host) => new Guard({ ownersToken, host, authenticate: (secret) => tokens.authenticate(secret) });
     this.#app = fastify({
       logger: false,
       exposeHeadRoutes: false,
@@ -41,6 +55,13 @@ export class HttpFace {
     // bodies are read by the routes, each within its own bounds
     this.#app.addContentTypeParser("*", (_request, _payload, done) => done(null));
     addRoutes(this.#app, needs.handlers, () => this.#guard, needs.log);
+    addMcpRoutes(this.#app, {
+      endpoint: needs.mcp,
+      vms: needs.vms,
+      tokens,
+      admit: (request) => admit(this.#guard, request),
+      log: needs.log,
+    });
   }
 
   /**
@@ -63,6 +84,7 @@ export class HttpFace {
   async close(graceMs: number): Promise<void> {
     const closed = this.#servers.map((server) => new Promise((resolve) => server.close(resolve)));
     for (const server of this.#servers) server.closeIdleConnections();
+    await this.#mcp.close();
     const cut = setTimeout(() => this.#servers.forEach((server) => server.closeAllConnections()), graceMs);
     await Promise.all(closed);
     clearTimeout(cut);
@@ -82,7 +104,7 @@ export class HttpFace {
   async #listenTcp(listen: string): Promise<void> {
     const at = listen.lastIndexOf(":");
     const host = listen.slice(0, at);
-    this.#guard = new Guard(this.#token, host);
+    this.#guard = this.#guardFor(host);
     const server = await this.#serve({ host: host.replace(/^\[|\]$/g, ""), port: Number(listen.slice(at + 1)) });
     const { port } = server.address() as AddressInfo;
     this.tcp = `${host}:${port}`;

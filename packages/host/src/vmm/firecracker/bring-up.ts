@@ -1,4 +1,5 @@
-import { promises as fs } from "node:fs";
+import { promises as fs, watch, type FSWatcher } from "node:fs";
+import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { WorkfortError } from "@workfort/contract";
 import type { VmmStep, VmSpec } from "@workfort/core";
@@ -41,20 +42,51 @@ export async function bringUp(
 }
 
 /**
- * The version that it says it has, once it answers. Its socket appears when Firecracker has bound it, and is listened
- * on a moment later; there is no event for either, so it is looked for every 2 ms.
+ * The version that it says it has, once it answers. Its socket appears when Firecracker has bound it, which is waited
+ * for, and is listened on a moment later, for which there is no event: then it is tried every 2 ms.
  */
 async function awaitVersion(directory: string, api: FirecrackerApi, signal: AbortSignal): Promise<string> {
   const deadline = AbortSignal.timeout(socketBoundMs);
-  for (;;) {
-    try {
-      if (await isThere(runPaths(directory).api))
-        return versionIn(await api.call("GET", "/version", undefined, signal));
-    } catch (error) {
-      if (!isNobodyThere(error)) throw error;
+  const socket = runPaths(directory).api;
+  const changes = new Changes(dirname(socket));
+  try {
+    for (;;) {
+      const next = changes.next();
+      const bound = await isThere(socket);
+      try {
+        if (bound) return versionIn(await api.call("GET", "/version", undefined, signal));
+      } catch (error) {
+        if (!isNobodyThere(error)) throw error;
+      }
+      if (deadline.aborted) throw new Error(`its API has not appeared within ${socketBoundMs / 1000} s`);
+      // an event that is missed costs no more than this
+      await Promise.race([next, delay(bound ? 2 : 100, undefined, { signal })]);
     }
-    if (deadline.aborted) throw new Error(`its API has not appeared within ${socketBoundMs / 1000} s`);
-    await delay(2, undefined, { signal });
+  } finally {
+    changes.close();
+  }
+}
+
+/** What comes into a directory and goes. */
+class Changes {
+  readonly #watcher: FSWatcher;
+  #next = Promise.withResolvers<void>();
+
+  constructor(directory: string) {
+    this.#watcher = watch(directory, () => {
+      this.#next.resolve();
+      this.#next = Promise.withResolvers();
+    });
+    this.#watcher.on("error", () => {}); // it is looked now and then anyway
+  }
+
+  /** Resolves at the next change. */
+  async next(): Promise<void> {
+    await this.#next.promise;
+  }
+
+  close(): void {
+    this.#watcher.close();
   }
 }
 

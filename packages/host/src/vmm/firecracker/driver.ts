@@ -55,13 +55,17 @@ export class FirecrackerDriver implements VmmDriver {
   readonly kind = "firecracker";
   readonly #needs: Needs;
   #status: Promise<VmmStatus> | null = null;
+  #jail: ReturnType<typeof findJailer> | null = null;
 
   constructor(needs: Needs) {
     this.#needs = needs;
   }
 
   async status(options: { refresh?: boolean } = {}): Promise<VmmStatus> {
-    if (this.#status === null || options.refresh === true) this.#status = this.#look(options.refresh ?? false);
+    if (this.#status === null || options.refresh === true) {
+      this.#jail = null;
+      this.#status = this.#look(options.refresh ?? false);
+    }
     const status = await this.#status;
     if (!status.usable) this.#status = null; // what is missing may come
     return status;
@@ -174,7 +178,7 @@ export class FirecrackerDriver implements VmmDriver {
     if (!confinement.keepsFiles) return { trouble: "vmm.confine is false" };
     // a jailed VMM does not die with its keeper
     if (!(await confinement.canEndAll())) return { trouble: "the jailer is used only where control groups are" };
-    return await findJailer(binary, version, paths.jails);
+    return await (this.#jail ??= findJailer(binary, version, paths.jails));
   }
 
   /** A run in a jail, whose file system is the VMM's own directory. */
@@ -190,7 +194,6 @@ export class FirecrackerDriver implements VmmDriver {
         jailer,
         firecracker: binary,
         id,
-        files,
         fifos: jailedFifos,
         arguments: commonArguments(places),
       }),

@@ -1,0 +1,69 @@
+import { randomUUID } from "node:crypto";
+import { NodeStreamableHTTPServerTransport } from "@modelcontextprotocol/node";
+import type { McpServer } from "@modelcontextprotocol/server";
+
+/** sessions at a time; of more, the one that was used least recently ends */
+const mostSessions = 64;
+/** after so long without a request a session ends, ms */
+const idleMs = 30 * 60_000;
+const lookEveryMs = 60_000;
+
+interface Session {
+  transport: NodeStreamableHTTPServerTransport;
+  /** who may use it, and where */
+  owner: string;
+  usedAt: number;
+}
+
+/**
+ * Sessions of clients that speak a revision of MCP before 2026-07-28, where a cancellation is a request of its own
+ * and finds its call only in the session of it.
+ */
+export class Sessions {
+  /** in the order of their last use */
+  readonly #sessions = new Map<string, Session>();
+  readonly #timer = setInterval(() => this.#endIdle(), lookEveryMs).unref();
+
+  /** The session, if it is the owner's. */
+  find(id: string, owner: string): NodeStreamableHTTPServerTransport | null {
+    const session = this.#sessions.get(id);
+    if (session === undefined || session.owner !== owner) return null;
+    this.#sessions.delete(id);
+    this.#sessions.set(id, { ...session, usedAt: Date.now() });
+    return session.transport;
+  }
+
+  /** A transport whose session begins with the client's first request. */
+  async open(owner: string, server: McpServer): Promise<NodeStreamableHTTPServerTransport> {
+    const transport: NodeStreamableHTTPServerTransport = new NodeStreamableHTTPServerTransport({
+      sessionIdGenerator: randomUUID,
+      onsessioninitialized: (id) => {
+        this.#sessions.set(id, { transport, owner, usedAt: Date.now() });
+        this.#endSurplus();
+      },
+    });
+    await server.connect(transport);
+    const { onclose } = transport;
+    // oxlint-disable-next-line unicorn/prefer-add-event-listener -- a transport is no event target
+    transport.onclose = () => {
+      onclose?.();
+      if (transport.sessionId !== undefined) this.#sessions.delete(transport.sessionId);
+    };
+    return transport;
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    await Promise.all([...this.#sessions.values()].map(({ transport }) => transport.close()));
+  }
+
+  #endSurplus(): void {
+    const [oldest] = this.#sessions.values();
+    if (this.#sessions.size > mostSessions) void oldest?.transport.close();
+  }
+
+  #endIdle(): void {
+    for (const { transport, usedAt } of this.#sessions.values())
+      if (Date.now() - usedAt > idleMs) void transport.close();
+  }
+}
