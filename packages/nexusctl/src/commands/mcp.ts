@@ -22,7 +22,7 @@ export default defineCommand({
     },
   },
   about:
-    "Speaks the Model Context Protocol on its standard streams until its input ends, for clients that start their servers themselves. Over HTTP it is at /mcp of the daemon's TCP address, with a token.",
+    "For MCP clients that start their servers themselves. Over HTTP it is at /mcp, with a token: nexusctl token create.",
   examples: [
     ["mcp", "all VMs, and tools that make more"],
     ["mcp --vm dev", "commands in one VM"],
