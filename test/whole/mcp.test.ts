@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { promises as fs } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import {
@@ -293,17 +294,48 @@ test("a token with a scope opens no API; a session is nobody else's", () =>
     assert.equal((await daemon.client.call("system.health")).status, "ok");
   }));
 
-test("nexusctl mcp serves the same on its standard streams", () =>
-  withDaemon({ config: "api:\n  listen: off\nvmm:\n  default: qemu\n" }, async (daemon) => {
+/** Connects as a client would that read this part of its configuration. */
+async function connectAs(
+  server: { command?: string; args?: string[]; url?: string; headers?: Record<string, string> },
+  daemon: TestDaemon,
+  secret: string,
+  options: ClientOptions = {},
+): Promise<Client> {
+  const client = new Client({ name: "test", version: "1" }, options);
+  if (server.url === undefined) {
+    assert.equal(server.command, "nexusctl");
+    const args = [join(checkout, "packages/nexusctl/src/main.ts"), ...(server.args ?? [])];
+    await client.connect(new StdioClientTransport({ command: node, args, env: { ...daemon.env } }));
+    return client;
+  }
+  const headers = Object.fromEntries(
+    Object.entries(server.headers ?? {}).map(([name, value]) => [name, value.replace("wft_…", secret)]),
+  );
+  const url = await urlOf(daemon, new URL(server.url).pathname);
+  await client.connect(new StreamableHTTPClientTransport(url, { requestInit: { headers } }));
+  return client;
+}
+
+test("the guide's configurations work, and nexusctl mcp serves both revisions", () =>
+  withDaemon({ config }, async (daemon) => {
     await startDev(daemon);
+    const secret = await tokenFor(daemon, "claude", { vms: ["dev"] });
+    const guide = await fs.readFile(join(checkout, "codex/guides/mcp.md"), "utf8");
+    const blocks = [...guide.matchAll(/```json\n(.*?)```/gs)].map(
+      ([, json = ""]) => JSON.parse(json) as Record<string, { workfort: Parameters<typeof connectAs>[0] }>,
+    );
+    assert.equal(blocks.length, 3);
+    for (const block of blocks) {
+      const [server] = Object.values(block);
+      const client = await connectAs(server?.workfort ?? {}, daemon, secret);
+      const { tools } = await client.listTools();
+      const namesVm = tools.some(({ inputSchema }) => "vm" in (inputSchema.properties ?? {}));
+      const ran = await call(client, "run_command", { command: "hostname", ...(namesVm ? { vm: "dev" } : {}) });
+      assert.equal(dataOf(ran)["stdout"], "dev\n");
+      await client.close();
+    }
     for (const [era, options] of Object.entries(eras)) {
-      const client = new Client({ name: "test", version: "1" }, options);
-      const transport = new StdioClientTransport({
-        command: node,
-        args: [join(checkout, "packages/nexusctl/src/main.ts"), "mcp", "--vm", "dev"],
-        env: { ...daemon.env },
-      });
-      await client.connect(transport);
+      const client = await connectAs({ command: "nexusctl", args: ["mcp", "--vm", "dev"] }, daemon, secret, options);
       assert.equal(client.getNegotiatedProtocolVersion(), era);
       assert.equal(dataOf(await call(client, "run_command", { command: "hostname" }))["stdout"], "dev\n");
       await client.close();

@@ -1,3 +1,2 @@
 export type { Daemon } from "./daemon.ts";
 export { makeMcpServer, type Offer } from "./server.ts";
-export { toolNames } from "./tools/index.ts";

@@ -27,7 +27,7 @@ import { SqliteStore } from "@workfort/host/store/sqlite-store.ts";
 import { DriverChooser } from "@workfort/host/vmm/chooser.ts";
 import { FirecrackerDriver } from "@workfort/host/vmm/firecracker/driver.ts";
 import { QemuDriver } from "@workfort/host/vmm/qemu/driver.ts";
-import { toolNames } from "@workfort/mcp";
+import { toolNames } from "@workfort/mcp/tools";
 import type { Logger } from "pino";
 import type { Config } from "./config/schema.ts";
 import { programs } from "./programs.ts";

@@ -10,11 +10,11 @@ import type { Logger } from "pino";
 import { compose, type Parts } from "./compose.ts";
 import type { Config } from "./config/schema.ts";
 import { diskHandlers } from "./http/disk-handlers.ts";
+import { Mcp } from "./http/mcp-routes.ts";
 import { HttpFace } from "./http/server.ts";
 import { systemHandlers } from "./http/system-handlers.ts";
 import { tokenHandlers } from "./http/token-handlers.ts";
 import { vmHandlers } from "./http/vm-handlers.ts";
-import { McpEndpoint } from "./mcp/endpoint.ts";
 import { lockOrRefuse } from "./lock.ts";
 import { prometheusText } from "./prometheus.ts";
 import { version } from "./version.ts";
@@ -52,7 +52,10 @@ export class Daemon {
     const { tokens, vms } = parts;
     this.#http = new HttpFace({
       handlers,
-      mcp: new McpEndpoint({ handlers, tokens, defaults: parts.vmDefaults, log: needs.log }),
+      mcp: new Mcp(async () => {
+        const { McpEndpoint } = await import("./mcp/endpoint.ts");
+        return new McpEndpoint({ handlers, tokens, defaults: parts.vmDefaults, log: needs.log });
+      }),
       vms,
       tokens,
       socket: parts.paths.socket,

@@ -6,9 +6,8 @@ import type { Tokens, Vms } from "@workfort/core";
 import fastify, { type FastifyError, type FastifyInstance } from "fastify";
 import type { Logger } from "pino";
 import { Guard } from "./guard.ts";
-import type { McpEndpoint } from "../mcp/endpoint.ts";
 import type { Handlers } from "./handlers.ts";
-import { addMcpRoutes } from "./mcp-routes.ts";
+import { addMcpRoutes, type Mcp } from "./mcp-routes.ts";
 import { addRoutes, admit, sendProblem } from "./routes.ts";
 
 /** One set of routes behind two doors: the Unix socket, and TCP with a guard. */
@@ -25,14 +24,14 @@ export class HttpFace {
   readonly #servers: Server[] = [];
   readonly #socket: string;
   readonly #guardFor: (host: string) => Guard;
-  readonly #mcp: McpEndpoint;
+  readonly #mcp: Mcp;
   #guard: Guard | null = null;
   /** host:port once TCP is served */
   tcp: string | null = null;
 
   constructor(needs: {
     handlers: Handlers;
-    mcp: McpEndpoint;
+    mcp: Mcp;
     vms: Vms;
     tokens: Tokens;
     socket: string;
@@ -56,7 +55,7 @@ export class HttpFace {
     this.#app.addContentTypeParser("*", (_request, _payload, done) => done(null));
     addRoutes(this.#app, needs.handlers, () => this.#guard, needs.log);
     addMcpRoutes(this.#app, {
-      endpoint: needs.mcp,
+      mcp: needs.mcp,
       vms: needs.vms,
       tokens,
       admit: (request) => admit(this.#guard, request),
