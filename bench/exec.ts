@@ -5,6 +5,12 @@ import { withDaemon } from "@workfort/testing";
 import { BareVm } from "./bare-vm.ts";
 import { paired, timed, type Figure } from "./figures.ts";
 
+/** Runs a command by a minimal client. */
+export async function runRaw(session: GuestSession, argv: readonly string[]): Promise<void> {
+  const { body } = await session.request({ method: "POST", path: "/v1/processes", body: { argv, attach: true } });
+  await Array.fromAsync(body);
+}
+
 /** A command through the API, beside the same through the raw channel of a VM of the same kind by a minimal client. */
 export async function measure(): Promise<Figure[]> {
   let figure: Figure | null = null;
@@ -20,11 +26,7 @@ export async function measure(): Promise<Figure[]> {
     );
     const argv = ["/bin/true"];
     const ours = (): Promise<number> => timed(() => daemon.client.call("vm.exec", { params, body: { argv } }));
-    const raw = (): Promise<number> =>
-      timed(async () => {
-        const { body } = await session.request({ method: "POST", path: "/v1/processes", body: { argv, attach: true } });
-        await Array.fromAsync(body);
-      });
+    const raw = (): Promise<number> => timed(() => runRaw(session, argv));
     for (let round = 0; round < 50; round += 1) {
       await ours();
       await raw();

@@ -8,6 +8,7 @@ const measurements: Record<string, () => Promise<(typeof import("./start.ts"))["
   start: async () => (await import("./start.ts")).measure,
   create: async () => (await import("./create.ts")).measure,
   exec: async () => (await import("./exec.ts")).measure,
+  mcp: async () => (await import("./mcp.ts")).measure,
   status: async () => (await import("./status.ts")).measure,
   twenty: async () => (await import("./twenty.ts")).measure,
   firecracker: async () => (await import("./firecracker.ts")).measure,
