@@ -9,6 +9,7 @@ export {
   type JsonOperation,
   type ProgressOperation,
 } from "./client.ts";
+export { watchEvents, type WatchOptions } from "./events.ts";
 export { newProcessId, runProcess, type ProcessToRun, type RunOptions } from "./run-process.ts";
 export type { Target } from "./transport.ts";
 export { WorkfortError } from "@workfort/contract/errors";

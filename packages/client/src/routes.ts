@@ -9,6 +9,7 @@ export const routes: { readonly [Name in OperationName]: Route<Name> } = {
   "system.status": ["GET", "/v1/status"],
   "system.metrics": ["GET", "/v1/metrics"],
   "system.openapi": ["GET", "/v1/openapi.json"],
+  "events.watch": ["GET", "/v1/events"],
   "vm.create": ["POST", "/v1/vms"],
   "vm.list": ["GET", "/v1/vms"],
   "vm.get": ["GET", "/v1/vms/{vm}"],

@@ -1,5 +1,6 @@
 export * from "./drive.ts";
 export * from "./errors.ts";
+export * from "./events.ts";
 export * from "./fields.ts";
 export * from "./image.ts";
 export * from "./metrics.ts";

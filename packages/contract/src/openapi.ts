@@ -52,7 +52,9 @@ function requestBody(row: Operation): Record<string, unknown> {
 function responses(row: Operation): Record<string, unknown> {
   const content: Record<string, unknown> = {};
   if (row.result !== undefined) content["application/json"] = { schema: schema(row.result, "output") };
-  if (row.answer === "bytes" && row.mediaType !== undefined) content[row.mediaType] = {};
+  // OpenAPI 3.1 has no word for a stream of items: the schema is that of the data of each
+  const streamed = row.event === undefined ? {} : { schema: schema(row.event, "output") };
+  if (row.answer === "bytes" && row.mediaType !== undefined) content[row.mediaType] = streamed;
   if (row.answer === "progress") content["application/x-ndjson"] = {};
   const byStatus = new Map<number, string[]>();
   for (const code of [...commonErrors, ...row.errors]) {

@@ -29,6 +29,8 @@ export interface Operation {
   readonly answer?: AnswerKind;
   /** media type of a `bytes` answer */
   readonly mediaType?: string;
+  /** what the data of each server-sent event holds, where that is what the bytes are */
+  readonly event?: z.ZodType;
   /** status of success, 200 if absent */
   readonly status?: 200 | 201 | 202 | 204;
   /** reachable over TCP without a token */

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { AttachDrive, CreateDrive, Drive, DriveDetail, ResizeDrive } from "./drive.ts";
+import { ChangeTypes, Event, EventId, eventStreamType } from "./events.ts";
 import { exactly, matching, oneOf } from "./fields.ts";
 import { operation, type Operation } from "./operation.ts";
 import { CreateWorkspace, Image, ImportImage, StorageStatus, Workspace, WorkspaceDetail } from "./image.ts";
@@ -59,6 +60,21 @@ export const operations = {
     path: "/v1/openapi.json",
     summary: "This interface as OpenAPI 3.1",
     result: z.record(z.string(), z.unknown()),
+    errors: [],
+  }),
+
+  "events.watch": operation({
+    method: "GET",
+    path: "/v1/events",
+    summary: "Watch what changes, as server-sent events",
+    query: exactly({
+      after: EventId.optional().describe("only what came after this event; the header Last-Event-ID says it, too"),
+      vm: Reference.optional().describe("only of the VM of this name or id"),
+      type: ChangeTypes.optional().describe("only these types, separated by commas"),
+    }),
+    answer: "bytes",
+    mediaType: eventStreamType,
+    event: Event,
     errors: [],
   }),
 

@@ -59,6 +59,8 @@ export const Vm = z.object({
   state: VmState,
   stateReason: z.string().describe("why it is in this state"),
   agent: AgentState,
+  agentSince: z.int().nullable().describe("Unix ms since which the daemon has seen its agent so; null while absent"),
+  agentVersion: z.string().nullable().describe("of its agent, by its own word; null until that has answered"),
   cid: z.int().describe("context id on the vsock address family, from 3, unique among the VMs that exist"),
   vcpuCount: VcpuCount,
   memoryMiB: MemoryMiB,

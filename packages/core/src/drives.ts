@@ -11,6 +11,7 @@ import {
 } from "@workfort/contract";
 import { decide } from "./decide.ts";
 import { nameTaken, notFound } from "./errors.ts";
+import type { EventSink } from "./events.ts";
 import { newId } from "./ids.ts";
 import type { Journal } from "./journal.ts";
 import type { DiskBuilder, StorageDriver, Store } from "./ports.ts";
@@ -35,6 +36,7 @@ interface Calling {
  */
 export class Drives {
   readonly #store: Store;
+  readonly #events: EventSink;
   readonly #storage: StorageDriver;
   readonly #builder: DiskBuilder;
   readonly #reservations: Reservations;
@@ -46,12 +48,14 @@ export class Drives {
 
   constructor(needs: {
     store: Store;
+    events: EventSink;
     storage: StorageDriver;
     builder: DiskBuilder;
     reservations: Reservations;
     journal: Journal;
   }) {
     this.#store = needs.store;
+    this.#events = needs.events;
     this.#storage = needs.storage;
     this.#builder = needs.builder;
     this.#reservations = needs.reservations;
@@ -64,14 +68,20 @@ export class Drives {
           undo: ({ drive }) => this.#storage.delete("drives", drive.id),
         },
       ],
-      commit: ({ drive }) => this.#store.insertDrive(drive),
+      commit: ({ drive }) => {
+        this.#store.insertDrive(drive);
+        this.#events.publish({ type: "drive.created", ...told(drive) });
+      },
       // a snapshot is there or not; of a disk that was being filled only that run knows whether it was done
       isBuilt: async ({ drive, snapshotOfId }) =>
         snapshotOfId !== null && (await this.#storage.exists("drives", drive.id)),
     });
     this.#remove = needs.journal.removal<DriveRecord>({
       kind: "drive.delete",
-      commit: (drive) => this.#store.deleteDrive(drive.id),
+      commit: (drive) => {
+        this.#store.deleteDrive(drive.id);
+        this.#events.publish({ type: "drive.deleted", ...told(drive) });
+      },
       steps: [{ name: "disk", run: (drive) => this.#storage.delete("drives", drive.id) }],
     });
     this.#resize = needs.journal.build<Growth>({
@@ -86,7 +96,10 @@ export class Drives {
           undo: ({ driveId }) => this.#storage.dropReplacement(driveId),
         },
       ],
-      commit: ({ driveId, sizeBytes }) => this.#store.updateDrive(driveId, { sizeBytes }),
+      commit: ({ driveId, sizeBytes }) => {
+        this.#store.updateDrive(driveId, { sizeBytes });
+        this.#events.publish({ type: "drive.resized", ...told(this.#find(driveId)), sizeBytes });
+      },
       isBuilt: async ({ driveId, sizeBytes }) => (await this.#storage.size("drives", driveId)) === sizeBytes,
     });
   }
@@ -152,6 +165,7 @@ export class Drives {
         readOnly: request.readOnly,
         rateLimit: rateLimitOf(request),
       });
+      this.#events.publish({ type: "drive.attached", ...told(drive), vmId: vm.id, vmName: vm.name });
     });
     return this.#present(drive);
   }
@@ -164,7 +178,7 @@ export class Drives {
         hint: "nexusctl drive list",
       });
     this.#requireQuiet(drive);
-    this.#store.deleteAttachment(drive.id);
+    this.#release(drive, vm);
     return this.#present(drive);
   }
 
@@ -185,6 +199,11 @@ export class Drives {
     return this.#present(this.#find(drive.id));
   }
 
+  /** Within the transaction that deletes a VM: its drives stay, and are nobody's. */
+  releaseAllOf(vm: VmRecord): void {
+    for (const { driveId } of this.#store.attachmentsOf(vm.id)) this.#release(this.#find(driveId), vm);
+  }
+
   /** The data drives of a VM, in the order of their devices. */
   ofVm(vmId: string): VmDrive[] {
     return this.#store.attachmentsOf(vmId).map(({ driveId, mountPath, readOnly }, place) => ({
@@ -200,6 +219,11 @@ export class Drives {
   async whileStarting<T>(vm: VmRecord, start: () => Promise<T>): Promise<T> {
     for (const { driveId } of this.#store.attachmentsOf(vm.id)) this.#requireUntouched(this.#find(driveId));
     return await this.#reservations.hold([`vm-start:${vm.id}`], start);
+  }
+
+  #release(drive: DriveRecord, vm: VmRecord): void {
+    this.#store.deleteAttachment(drive.id);
+    this.#events.publish({ type: "drive.detached", ...told(drive), vmId: vm.id, vmName: vm.name });
   }
 
   async #makeDisk({ drive, from, snapshotOfId }: Creation): Promise<void> {
@@ -303,6 +327,10 @@ export class Drives {
 function rateLimitOf({ rateLimit }: AttachDrive): RateLimit | null {
   const { bytesPerSecond = null, operationsPerSecond = null } = rateLimit ?? {};
   return bytesPerSecond === null && operationsPerSecond === null ? null : { bytesPerSecond, operationsPerSecond };
+}
+
+function told({ id, name }: DriveRecord): { driveId: string; driveName: string } {
+  return { driveId: id, driveName: name };
 }
 
 function keyOf(drive: DriveRecord): string {

@@ -1,5 +1,6 @@
 import { WorkfortError, type Image, type ImportImage, type Progress } from "@workfort/contract";
 import { nameTaken, notFound } from "./errors.ts";
+import type { EventSink } from "./events.ts";
 import { newId } from "./ids.ts";
 import type { Journal } from "./journal.ts";
 import type { DiskBuilder, StorageDriver, Store } from "./ports.ts";
@@ -9,6 +10,7 @@ import type { Reservations } from "./reservations.ts";
 /** Master images: read-only root disks that workspaces are made from. */
 export class Images {
   readonly #store: Store;
+  readonly #events: EventSink;
   readonly #storage: StorageDriver;
   readonly #builder: DiskBuilder;
   readonly #reservations: Reservations;
@@ -19,12 +21,14 @@ export class Images {
 
   constructor(needs: {
     store: Store;
+    events: EventSink;
     storage: StorageDriver;
     builder: DiskBuilder;
     reservations: Reservations;
     journal: Journal;
   }) {
     this.#store = needs.store;
+    this.#events = needs.events;
     this.#storage = needs.storage;
     this.#builder = needs.builder;
     this.#reservations = needs.reservations;
@@ -37,13 +41,19 @@ export class Images {
           undo: (data) => this.#storage.delete("images", data.image.id),
         },
       ],
-      commit: (data) => this.#store.insertImage(data.image),
+      commit: ({ image }) => {
+        this.#store.insertImage(image);
+        this.#events.publish({ type: "image.created", imageId: image.id, imageName: image.name });
+      },
       // the sizes are known only to the run that built the disk
       isBuilt: () => Promise.resolve(false),
     });
     this.#remove = needs.journal.removal<ImageRecord>({
       kind: "image.delete",
-      commit: (image) => this.#store.deleteImage(image.id),
+      commit: (image) => {
+        this.#store.deleteImage(image.id);
+        this.#events.publish({ type: "image.deleted", imageId: image.id, imageName: image.name });
+      },
       steps: [{ name: "disk", run: (image) => this.#storage.delete("images", image.id) }],
     });
   }

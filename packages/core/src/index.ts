@@ -1,6 +1,7 @@
 export * from "./admission.ts";
 export * from "./decide.ts";
 export * from "./drives.ts";
+export * from "./events.ts";
 export * from "./failpoint.ts";
 export * from "./guest-processes.ts";
 export * from "./ids.ts";

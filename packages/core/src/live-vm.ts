@@ -16,6 +16,9 @@ export class LiveVm {
   run: VmmRun | null = null;
   link: GuestLink | null = null;
   agent: AgentState = "connecting";
+  /** since when it has been in that state, Unix ms */
+  agentSince = Date.now();
+  agentVersion: string | null = null;
   /** what its agent could not do at boot */
   warnings: readonly string[] = [];
   /** while the VMM is being paused or resumed */

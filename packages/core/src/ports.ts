@@ -27,6 +27,8 @@ import type {
 export interface Store {
   /** Runs `change` in one transaction; `durable` waits until it is on the medium. Nested calls join the outer one. */
   transaction<T>(change: () => T, options?: { durable?: boolean }): T;
+  /** Calls `tell` when the open transaction is committed, at once where none is open, never where it is rolled back. */
+  afterCommit(tell: () => void): void;
 
   insertVm(vm: VmRecord): void;
   updateVm(id: string, change: Partial<Omit<VmRecord, "id">>): void;
@@ -295,7 +297,11 @@ export interface GuestLink {
 }
 
 export interface GuestConnector {
-  connect(open: (signal: AbortSignal) => Promise<Duplex>, onState: (state: LinkState) => void): GuestLink;
+  /** `onState` is told what the agent has said whenever the line is ready. */
+  connect(
+    open: (signal: AbortSignal) => Promise<Duplex>,
+    onState: (state: LinkState, agent: GuestAgent | null) => void,
+  ): GuestLink;
 }
 
 /** Keeps the console of a VM's last run after its VMM has gone. */

@@ -1,16 +1,16 @@
 import {
   liveStates,
   WorkfortError,
-  type AgentState,
   type BootPhase,
   type Progress,
-  type RunningVmm,
   type StartVm,
+  type Vm,
   type VmState,
 } from "@workfort/contract";
 import { refuseMemory } from "./admission.ts";
 import { decide, type VmRequest } from "./decide.ts";
 import { notFound } from "./errors.ts";
+import type { EventSink } from "./events.ts";
 import { explainAbsence, explainEnd } from "./ends.ts";
 import { failpoint } from "./failpoint.ts";
 import { LiveVm } from "./live-vm.ts";
@@ -21,6 +21,7 @@ import type {
   GuestLink,
   Host,
   Kernels,
+  LinkState,
   Logger,
   StorageDriver,
   Store,
@@ -53,6 +54,7 @@ const endToldMs = 2_000;
 
 export class Supervisor {
   readonly #store: Store;
+  readonly #events: EventSink;
   readonly #storage: StorageDriver;
   readonly #vmms: VmmChooser;
   readonly #kernels: Kernels;
@@ -70,6 +72,7 @@ export class Supervisor {
 
   constructor(needs: {
     store: Store;
+    events: EventSink;
     storage: StorageDriver;
     vmms: VmmChooser;
     kernels: Kernels;
@@ -84,6 +87,7 @@ export class Supervisor {
   }) {
     this.#onEnd = needs.onEnd;
     this.#store = needs.store;
+    this.#events = needs.events;
     this.#storage = needs.storage;
     this.#vmms = needs.vmms;
     this.#kernels = needs.kernels;
@@ -101,10 +105,12 @@ export class Supervisor {
     return sum;
   }
 
-  liveFacts(vm: VmRecord): { agent: AgentState; running: RunningVmm | null; warnings: string[] } {
+  liveFacts(vm: VmRecord): Pick<Vm, "agent" | "agentSince" | "agentVersion" | "running" | "warnings"> {
     const live = this.#live.get(vm.id);
     return {
       agent: live?.agent ?? "absent",
+      agentSince: live?.agentSince ?? null,
+      agentVersion: live?.agentVersion ?? null,
       running: live?.run?.facts.vmm ?? null,
       warnings: [...(live?.warnings ?? [])],
     };
@@ -270,6 +276,7 @@ export class Supervisor {
     this.#store.transaction(() => {
       this.#store.updateVm(vmId, { state: to, stateReason: reason, ...also });
       this.#store.insertStateChange({ vmId, from: vm.state, to, reason, at: Date.now() });
+      this.#events.publish({ type: "vm.state_changed", vmId, vmName: vm.name, from: vm.state, to, reason });
     });
     this.#log.info({ vm: vm.name, from: vm.state, to, reason }, "VM state");
   }
@@ -377,16 +384,23 @@ export class Supervisor {
     if (run === null) return;
     live.link = this.#guests.connect(
       (signal) => run.openChannel(signal),
-      (state) => {
-        live.agent = state;
-        this.#log.info({ vm: live.vm.name, agent: state }, "guest agent");
-      },
+      (state, agent) => this.#noteAgent(live, state, agent),
     );
     const firstAnswer = live.link.ready();
     firstAnswer.then(
       (agent) => this.#noteReady(live, agent),
       () => {}, // the VM ended first, or the daemon is going
     );
+  }
+
+  #noteAgent(live: LiveVm, state: LinkState, agent: GuestAgent | null): void {
+    live.agent = state;
+    live.agentSince = Date.now();
+    live.agentVersion = agent?.version ?? live.agentVersion;
+    this.#log.info({ vm: live.vm.name, agent: state }, "guest agent");
+    const vm = { vmId: live.vm.id, vmName: live.vm.name };
+    if (agent !== null) this.#events.publish({ type: "agent.ready", ...vm, version: agent.version });
+    else this.#events.publish({ type: "agent.unreachable", ...vm, reason: live.link?.trouble ?? "" });
   }
 
   #noteReady(live: LiveVm, agent: GuestAgent): void {

@@ -10,6 +10,7 @@ import {
 } from "@workfort/contract";
 import type { Drives } from "./drives.ts";
 import { nameTaken, notFound } from "./errors.ts";
+import type { EventSink } from "./events.ts";
 import { newId } from "./ids.ts";
 import type { Images } from "./images.ts";
 import type { Journal } from "./journal.ts";
@@ -29,6 +30,7 @@ export interface VmDefaults {
 /** VMs as records: made, found, shown, deleted. What lives is the supervisor's. */
 export class Vms {
   readonly #store: Store;
+  readonly #events: EventSink;
   readonly #storage: StorageDriver;
   readonly #images: Images;
   readonly #workspaces: Workspaces;
@@ -44,6 +46,7 @@ export class Vms {
 
   constructor(needs: {
     store: Store;
+    events: EventSink;
     storage: StorageDriver;
     images: Images;
     workspaces: Workspaces;
@@ -56,6 +59,7 @@ export class Vms {
     defaults: VmDefaults;
   }) {
     this.#store = needs.store;
+    this.#events = needs.events;
     this.#storage = needs.storage;
     this.#images = needs.images;
     this.#workspaces = needs.workspaces;
@@ -78,7 +82,7 @@ export class Vms {
         },
       ],
       commit: ({ vm, workspace }) => {
-        if (workspace !== null) this.#store.insertWorkspace(workspace);
+        if (workspace !== null) this.#workspaces.insert(workspace);
         this.#store.insertVm(vm);
         this.#store.insertStateChange({
           vmId: vm.id,
@@ -87,14 +91,17 @@ export class Vms {
           reason: vm.stateReason,
           at: vm.createdAt,
         });
+        this.#events.publish({ type: "vm.created", vmId: vm.id, vmName: vm.name });
       },
       isBuilt: async ({ workspace }) => workspace === null || (await this.#storage.exists("workspaces", workspace.id)),
     });
     this.#remove = needs.journal.removal<VmDisk>({
       kind: "vm.delete",
       commit: ({ vm, workspace }) => {
+        this.#drives.releaseAllOf(vm);
         this.#store.deleteVm(vm.id);
-        if (workspace !== null) this.#store.deleteWorkspace(workspace.id);
+        this.#events.publish({ type: "vm.deleted", vmId: vm.id, vmName: vm.name });
+        if (workspace !== null) this.#workspaces.remove(workspace);
       },
       steps: [
         { name: "console", run: ({ vm }) => needs.consoles.delete(vm.id) },

@@ -1,5 +1,6 @@
 import { WorkfortError, type CreateWorkspace, type Workspace, type WorkspaceDetail } from "@workfort/contract";
 import { nameTaken, notFound } from "./errors.ts";
+import type { EventSink } from "./events.ts";
 import { newId } from "./ids.ts";
 import type { Images } from "./images.ts";
 import type { Journal } from "./journal.ts";
@@ -10,6 +11,7 @@ import type { Reservations } from "./reservations.ts";
 /** Workspaces: writable copy-on-write snapshots of master images, each the root disk of at most one VM. */
 export class Workspaces {
   readonly #store: Store;
+  readonly #events: EventSink;
   readonly #storage: StorageDriver;
   readonly #images: Images;
   readonly #reservations: Reservations;
@@ -18,12 +20,14 @@ export class Workspaces {
 
   constructor(needs: {
     store: Store;
+    events: EventSink;
     storage: StorageDriver;
     images: Images;
     reservations: Reservations;
     journal: Journal;
   }) {
     this.#store = needs.store;
+    this.#events = needs.events;
     this.#storage = needs.storage;
     this.#images = needs.images;
     this.#reservations = needs.reservations;
@@ -36,12 +40,12 @@ export class Workspaces {
           undo: (workspace) => this.#storage.delete("workspaces", workspace.id),
         },
       ],
-      commit: (workspace) => this.#store.insertWorkspace(workspace),
+      commit: (workspace) => this.insert(workspace),
       isBuilt: (workspace) => this.#storage.exists("workspaces", workspace.id),
     });
     this.#remove = needs.journal.removal<WorkspaceRecord>({
       kind: "workspace.delete",
-      commit: (workspace) => this.#store.deleteWorkspace(workspace.id),
+      commit: (workspace) => this.remove(workspace),
       steps: [{ name: "disk", run: (workspace) => this.#storage.delete("workspaces", workspace.id) }],
     });
   }
@@ -91,6 +95,19 @@ export class Workspaces {
       throw new WorkfortError("in_use", `workspace "${workspace.name}" is being given to a VM`);
     }
     await this.#remove(workspace);
+  }
+
+  /** The record alone; its disk is the caller's. */
+  insert(workspace: WorkspaceRecord): void {
+    this.#store.insertWorkspace(workspace);
+    const { id, name } = workspace;
+    this.#events.publish({ type: "workspace.created", workspaceId: id, workspaceName: name });
+  }
+
+  /** The record alone; its disk is the caller's. */
+  remove({ id, name }: WorkspaceRecord): void {
+    this.#store.deleteWorkspace(id);
+    this.#events.publish({ type: "workspace.deleted", workspaceId: id, workspaceName: name });
   }
 
   #present(workspace: WorkspaceRecord): Workspace {

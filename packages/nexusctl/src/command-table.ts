@@ -19,6 +19,7 @@ export type Entry = Leaf | Group;
 /** Everything nexusctl can do; summaries of what the daemon does are the contract's. */
 export const commandTable: Readonly<Record<string, Entry>> = {
   status: { summary: "What the daemon is, uses and holds", load: () => import("./commands/status.ts") },
+  events: { summary: "Watch what changes", load: () => import("./commands/events.ts") },
   vm: {
     summary: "Virtual machines",
     commands: {

@@ -4,6 +4,7 @@ import type { Locations } from "@workfort/contract/locations";
 import {
   defaultLimitMiB,
   Drives,
+  Events,
   Images,
   Journal,
   Metrics,
@@ -36,6 +37,7 @@ import { programs } from "./programs.ts";
 export interface Parts {
   paths: Paths;
   store: SqliteStore;
+  events: Events;
   storage: BtrfsDriver;
   vmms: DriverChooser;
   kernels: KernelDirectory;
@@ -73,6 +75,7 @@ export function compose(config: Config, locations: Locations, log: Logger): Part
   };
   const memoryLimitMiB = config.memory.limitMiB ?? defaultLimitMiB(host.totalMemoryMiB);
   const store = new SqliteStore(paths.database);
+  const events = new Events({ store });
   const storage = new BtrfsDriver(paths, locations.dataDirectory);
   const kernels = new KernelDirectory(paths.kernels, programs.guestAgent);
   const vmms = new DriverChooser(vmmDrivers(config, paths, kernels, host.bootId), config.vmm.default);
@@ -80,11 +83,12 @@ export function compose(config: Config, locations: Locations, log: Logger): Part
   const reservations = new Reservations();
   const journal = new Journal(store, log);
   const builder = new Ext4Builder();
-  const images = new Images({ store, storage, builder, reservations, journal });
-  const workspaces = new Workspaces({ store, storage, images, reservations, journal });
-  const drives = new Drives({ store, storage, builder, reservations, journal });
+  const images = new Images({ store, events, storage, builder, reservations, journal });
+  const workspaces = new Workspaces({ store, events, storage, images, reservations, journal });
+  const drives = new Drives({ store, events, storage, builder, reservations, journal });
   const supervisor = new Supervisor({
     store,
+    events,
     storage,
     vmms,
     kernels,
@@ -99,6 +103,7 @@ export function compose(config: Config, locations: Locations, log: Logger): Part
   const restarts: Restarts = new Restarts({ store, log, start: (vmId, reason) => vms.startUnasked(vmId, reason) });
   const vms: Vms = new Vms({
     store,
+    events,
     storage,
     images,
     workspaces,
@@ -113,6 +118,7 @@ export function compose(config: Config, locations: Locations, log: Logger): Part
   return {
     paths,
     store,
+    events,
     storage,
     vmms,
     kernels,

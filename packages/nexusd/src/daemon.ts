@@ -44,6 +44,7 @@ export class Daemon {
         status: () => this.#status(),
         storage: () => this.#storageStatus(),
         metrics: () => this.#metrics(),
+        events: parts.events,
       }),
       ...vmHandlers(parts),
       ...diskHandlers(parts),
@@ -82,6 +83,7 @@ export class Daemon {
       parts.restarts.recover();
       await daemon.#sweepRuns();
       await daemon.#http.listen(config.api.listen ?? null);
+      parts.events.publish({ type: "daemon.ready", version, pid: process.pid });
     } catch (error) {
       daemon.#letGo();
       throw error;
@@ -102,6 +104,8 @@ export class Daemon {
   /** Answers what was asked, then lets go; every VM runs on. */
   async stop(): Promise<void> {
     this.#stopping = true;
+    this.#parts.events.publish({ type: "daemon.stopping" });
+    this.#parts.events.close(); // who watches would hold the end up
     await this.#http.close(drainMs);
     this.#letGo();
   }

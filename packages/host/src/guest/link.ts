@@ -50,7 +50,7 @@ export const http2Guests: GuestConnector = {
 
 class Http2Link implements GuestLink {
   readonly #open: (signal: AbortSignal) => Promise<Duplex>;
-  readonly #onState: (state: LinkState) => void;
+  readonly #onState: (state: LinkState, agent: GuestAgent | null) => void;
   readonly #closing = new AbortController();
   #state: LinkState = "connecting";
   #trouble: string | null = null;
@@ -59,7 +59,10 @@ class Http2Link implements GuestLink {
   #firstAnswer = Promise.withResolvers<GuestAgent>();
   #nextSession = Promise.withResolvers<GuestSession>();
 
-  constructor(open: (signal: AbortSignal) => Promise<Duplex>, onState: (state: LinkState) => void) {
+  constructor(
+    open: (signal: AbortSignal) => Promise<Duplex>,
+    onState: (state: LinkState, agent: GuestAgent | null) => void,
+  ) {
     this.#open = open;
     this.#onState = onState;
     this.#firstAnswer.promise.catch(() => {}); // not everybody waits for it
@@ -152,7 +155,7 @@ class Http2Link implements GuestLink {
       onGreeted();
       this.#session = session;
       this.#trouble = null;
-      this.#setState("ready");
+      this.#setState("ready", agent);
       this.#firstAnswer.resolve(agent);
       this.#nextSession.resolve(session);
       await this.#watch(session, signal);
@@ -178,10 +181,10 @@ class Http2Link implements GuestLink {
     }
   }
 
-  #setState(state: LinkState): void {
+  #setState(state: LinkState, agent: GuestAgent | null = null): void {
     if (this.#state === state || this.#closing.signal.aborted) return;
     this.#state = state;
-    this.#onState(state);
+    this.#onState(state, agent);
   }
 }
 

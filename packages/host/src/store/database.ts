@@ -12,6 +12,8 @@ export class Database {
   readonly #database: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
   #depth = 0;
+  /** to be called once the open transaction is committed */
+  #told: (() => void)[] = [];
 
   private constructor(database: DatabaseSync) {
     this.#database = database;
@@ -40,17 +42,26 @@ export class Database {
     if (durable) this.#database.exec("PRAGMA synchronous = FULL");
     this.#database.exec("BEGIN IMMEDIATE");
     this.#depth += 1;
+    let result: T;
     try {
-      const result = change();
+      result = change();
       this.#database.exec("COMMIT");
-      return result;
     } catch (error) {
+      this.#told = [];
       if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
       throw storeError(error);
     } finally {
       this.#depth -= 1;
       if (durable) this.#database.exec("PRAGMA synchronous = NORMAL");
     }
+    for (const tell of this.#told.splice(0)) tell();
+    return result;
+  }
+
+  /** Calls `tell` when the open transaction is committed, at once where none is open. */
+  afterCommit(tell: () => void): void {
+    if (this.#depth > 0) this.#told.push(tell);
+    else tell();
   }
 
   run(sql: string, values: Record<string, SQLInputValue> = {}): number {

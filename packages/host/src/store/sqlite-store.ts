@@ -48,6 +48,10 @@ export class SqliteStore implements Store {
     return this.#database.transaction(change, options.durable ?? false);
   }
 
+  afterCommit(tell: () => void): void {
+    this.#database.afterCommit(tell);
+  }
+
   insertVm(vm: VmRecord): void {
     this.#insert("vms", vmColumns, vm);
   }

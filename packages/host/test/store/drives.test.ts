@@ -4,7 +4,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { VmState } from "@workfort/contract";
-import { Drives, Journal, Reservations, type DiskBuilder, type StorageDriver, type VmRecord } from "@workfort/core";
+import {
+  Drives,
+  Events,
+  Journal,
+  Reservations,
+  type DiskBuilder,
+  type StorageDriver,
+  type VmRecord,
+} from "@workfort/core";
 import { SqliteStore } from "../../src/store/sqlite-store.ts";
 
 /**
@@ -67,6 +75,7 @@ async function withWorld(use: (world: World) => Promise<void>): Promise<void> {
   store.insertVm(vm);
   const drives = new Drives({
     store,
+    events: new Events({ store }),
     storage: storage as StorageDriver,
     builder: builder as DiskBuilder,
     reservations: new Reservations(),

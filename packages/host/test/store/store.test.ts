@@ -137,3 +137,24 @@ function boot(vmId: string, number: number): BootRecord {
     run: null,
   };
 }
+
+test("what is to be told is told after the outermost commit, and never of what was rolled back", () =>
+  withPath((path) => {
+    const store = new SqliteStore(path);
+    const told: string[] = [];
+    const tell = (word: string) => (): void => void told.push(`${word}, ${store.hostBoot()}`);
+    store.transaction(() => {
+      store.transaction(() => store.afterCommit(tell("inner")));
+      store.setHostBoot("a");
+      assert.deepEqual(told, []);
+    });
+    assert.throws(() =>
+      store.transaction(() => {
+        store.afterCommit(tell("lost"));
+        throw new Error("rolled back");
+      }),
+    );
+    store.afterCommit(tell("at once"));
+    assert.deepEqual(told, ["inner, a", "at once, a"]);
+    store.close();
+  }));

@@ -58,7 +58,7 @@ export function vmDetail(vm: Vm, now: number, paint: Paint, columns: number): st
       ["Name", paint("bold", vm.name)],
       ["Id", vm.id],
       ["State", `${style === undefined ? text : paint(style, text)}  ${paint("dim", printable(vm.stateReason))}`],
-      ["Agent", vm.agent === "absent" ? null : paint(agentStyles[vm.agent] ?? "dim", vm.agent)],
+      ["Agent", agentLine(vm, now, paint)],
       ["vCPUs", String(vm.vcpuCount)],
       ["Memory", formatMiB(vm.memoryMiB)],
       ["Image", vm.imageName ?? "-"],
@@ -78,6 +78,14 @@ export function vmDetail(vm: Vm, now: number, paint: Paint, columns: number): st
     ],
     paint,
   );
+}
+
+/** `ready for 5m  0.1.0` */
+function agentLine({ agent, agentSince, agentVersion }: Vm, now: number, paint: Paint): string | null {
+  if (agent === "absent") return null;
+  const since = agentSince === null ? "" : ` for ${formatAge(agentSince, now)}`;
+  const version = agentVersion === null ? "" : `  ${paint("dim", printable(agentVersion))}`;
+  return `${paint(agentStyles[agent] ?? "dim", agent)}${since}${version}`;
 }
 
 /** `on-failure, in 4 s; starts with the host` */

@@ -18,6 +18,8 @@ const vm: Vm = {
   state: "running",
   stateReason: "its agent answered",
   agent: "ready",
+  agentSince: now - 80_000,
+  agentVersion: "0.1.0",
   cid: 3,
   vcpuCount: 2,
   memoryMiB: 2048,
@@ -42,6 +44,8 @@ test("a list of VMs has a line for each", async () => {
     name: "a-longer-name",
     state: "crashed",
     agent: "absent",
+    agentSince: null,
+    agentVersion: null,
     running: null,
     imageName: null,
   };
@@ -60,6 +64,7 @@ test("one VM shows its state and why, and what runs it", () => {
   const text = vmDetail({ ...vm, stateReason: "said \x1b[31mred" }, now, plain, Infinity);
   assert.match(text, /^State +running {2}said \\x1b\[31mred$/m);
   assert.match(text, /^VMM +qemu, software emulation, pid 4711$/m);
+  assert.match(text, /^Agent +ready for 80s {2}0\.1\.0$/m);
   assert.doesNotMatch(text, /Ended/);
 });
 

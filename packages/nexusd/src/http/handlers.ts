@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from "node:http";
 import type { Readable } from "node:stream";
 import type {
   Operation,
@@ -7,6 +8,7 @@ import type {
   Operations,
   Progress,
 } from "@workfort/contract";
+import type { EventReader } from "@workfort/core";
 import type * as z from "zod";
 
 /** what a handler may use beside its input */
@@ -16,6 +18,7 @@ export interface Call {
   onProgress: (progress: Progress) => void;
   /** the raw body of a `bytesIn` operation */
   bytes: Readable;
+  headers: IncomingHttpHeaders;
 }
 
 /** an answer of bytes; ends when the source ends */
@@ -27,9 +30,20 @@ export class Bytes {
   }
 }
 
-type Answer<Row extends Operation> = Row extends { answer: "bytes" }
-  ? Bytes | (Row extends { result: z.ZodType } ? OperationResult<Row> : never)
-  : OperationResult<Row>;
+/** an answer of server-sent events; ends when the reader is over */
+export class EventStream {
+  readonly reader: EventReader;
+
+  constructor(reader: EventReader) {
+    this.reader = reader;
+  }
+}
+
+type Answer<Row extends Operation> = Row extends { event: z.ZodType }
+  ? EventStream
+  : Row extends { answer: "bytes" }
+    ? Bytes | (Row extends { result: z.ZodType } ? OperationResult<Row> : never)
+    : OperationResult<Row>;
 
 /** one function for each row of the operations table: a row without one does not compile */
 export type Handlers = {

@@ -13,8 +13,9 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { Logger } from "pino";
 import { readJsonBody } from "./body.ts";
 import { toWorkfortError } from "./errors.ts";
+import { sendEvents } from "./event-stream.ts";
 import type { Caller, Guard } from "./guard.ts";
-import { Bytes, type Call, type Handlers } from "./handlers.ts";
+import { Bytes, EventStream, type Call, type Handlers } from "./handlers.ts";
 import { checkInput } from "./input.ts";
 
 /** Makes a route of every row of the operations table. */
@@ -84,7 +85,12 @@ async function answer(
   reply.raw.once("close", () => gone.abort(new Error("the caller went away")));
   const wantsLines = row.answer === "progress" && (request.headers.accept ?? "").includes(progressType);
   const lines = wantsLines ? new ProgressWriter(reply) : null;
-  const call: Call = { signal: gone.signal, onProgress: (progress) => lines?.write({ progress }), bytes: request.raw };
+  const call: Call = {
+    signal: gone.signal,
+    onProgress: (progress) => lines?.write({ progress }),
+    bytes: request.raw,
+    headers: request.headers,
+  };
   const handler = handlers[name] as AnyHandler;
   if (lines !== null) {
     await lines.finish(async () => await handler(input, call));
@@ -92,7 +98,10 @@ async function answer(
   }
   const result = await handler(input, call);
   if (result instanceof Bytes) await sendBytes(reply, row, result);
-  else if (row.status === 204) await reply.code(204).send();
+  else if (result instanceof EventStream) {
+    reply.hijack();
+    await sendEvents(reply.raw, result.reader);
+  } else if (row.status === 204) await reply.code(204).send();
   else
     await reply
       .code(row.status ?? 200)

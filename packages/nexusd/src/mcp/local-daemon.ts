@@ -26,6 +26,7 @@ export function askLocally(handlers: Handlers): Ask {
       signal: signal ?? new AbortController().signal,
       onProgress: () => {},
       bytes: bytes ?? Readable.from([]),
+      headers: {},
     };
     const handler = handlers[name] as (input: unknown, call: Call) => unknown;
     try {
