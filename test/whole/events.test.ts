@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { request } from "node:http";
 import { test } from "node:test";
-import { watchEvents, type WatchOptions } from "@workfort/client";
+import { runProcess, watchEvents, type WatchOptions } from "@workfort/client";
 import { Event } from "@workfort/contract";
 import { eventually, withDaemon, type TestDaemon } from "@workfort/testing";
 
@@ -194,7 +194,10 @@ test("a watcher goes on where its line broke; over a restart of the daemon it is
       await second.until(`vm.created after-${before}`);
     }
     assert.equal(second.told.filter((words) => words === "daemon.stopping").length, 1);
-    assert.deepEqual(silent.told, ["gap: restarted", "gap: restarted"]);
+    await eventually(
+      () => silent.told.join(),
+      (told) => told === "gap: restarted,gap: restarted",
+    );
     await Promise.all([second.end(), silent.end()]);
   }));
 
@@ -212,10 +215,10 @@ test("more than is held is a gap; a reader that takes nothing costs the daemon n
     const stuck = stuckReader(daemon);
     await stuck.opened;
     const readers = await Promise.all(Array.from({ length: 100 }, () => Watch.open(daemon)));
-    await makeEvents(daemon, 2100);
+    await makeEvents(daemon, 50);
     await eventually(
       () => readers.map(({ events }) => events.length),
-      (lengths) => lengths.every((length) => length === 4200),
+      (lengths) => lengths.every((length) => length === 100),
     );
     for (const { events, told } of readers) {
       assertWhole(events);
@@ -223,15 +226,81 @@ test("more than is held is a gap; a reader that takes nothing costs the daemon n
     }
     await Promise.all(readers.map(async (reader) => await reader.end()));
 
+    await makeEvents(daemon, 1500);
     const late = await Watch.open(daemon, { after: place });
     await eventually(
       () => late.events.length,
-      (length) => length > 4000,
+      (length) => length > 1000,
     );
     assert.equal(late.told[0], "gap: forgotten");
     assertWhole(late.events);
     await late.end();
     assert.match(await stuck.rest(), /event: gap\ndata: \{[^\n]*"reason":"slow"\}\n\n\r?\n?0?/);
+  }));
+
+test("processes are told of from their start to their end, whoever waits for them, over the daemon's death too", () =>
+  withDaemon({}, async (daemon) => {
+    const { client } = daemon;
+    await daemon.importBase();
+    await createVm(daemon, "dev");
+    await client.call("vm.start", { params, body: {} });
+    const watch = await Watch.open(daemon, { types: ["process.started", "process.ended"] });
+    const start = async (id: string, ...argv: string[]): Promise<void> => {
+      await client.call("process.start", { params, body: { id, argv } });
+    };
+    const ends = (): Promise<unknown[]> =>
+      eventually(
+        () => watch.events.flatMap((event) => (event.type === "process.ended" ? [event] : [])),
+        (ended) => ended.length === watch.events.filter(({ type }) => type === "process.started").length,
+      );
+
+    await start("alone", "sh", "-c", "exit 7");
+    await ends();
+    await client.call("vm.exec", { params, body: { argv: ["sh", "-c", "kill -USR1 $$"] } });
+    await runProcess(client, "dev", { id: "followed", argv: ["true"] });
+    await runProcess(client, "dev", { id: "late", argv: ["sleep", "600"], timeoutMs: 50 });
+    await assert.rejects(start("none", "/no/such/program"), { code: "command_not_found" });
+    await assert.rejects(start("alone", "true"), { code: "guest_conflict" });
+    const told = (await ends()) as Extract<Event, { type: "process.ended" }>[];
+    assert.deepEqual(
+      told.map(({ exitCode, signal, timedOut }) => [exitCode, signal, timedOut]),
+      [
+        [7, null, false],
+        [null, "USR1", false],
+        [0, null, false],
+        [null, "TERM", true],
+      ],
+    );
+    const started = watch.events.flatMap((event) => (event.type === "process.started" ? [event] : []));
+    assert.deepEqual(
+      started.map(({ processId, command }) => [processId, command]),
+      [
+        ["alone", "sh"],
+        [told[1]?.processId, "sh"],
+        ["followed", "true"],
+        ["late", "sleep"],
+      ],
+    );
+
+    await start("survivor", "sh", "-c", "while [ ! -e /tmp/go ]; do sleep 0.05; done");
+    await watch.until("process.started dev");
+    await daemon.die();
+    await daemon.start();
+    await eventually(
+      () => watch.told,
+      (words) => words.includes("gap: restarted"),
+    );
+    const before = watch.events.length;
+    await eventually(
+      () => client.call("vm.get", { params }),
+      ({ agent }) => agent === "ready",
+    );
+    await client.call("vm.exec", { params, body: { argv: ["touch", "/tmp/go"] } });
+    await eventually(
+      () => watch.events.slice(before).map((event) => ("processId" in event ? event.processId : event.type)),
+      (ids) => ids.includes("survivor"),
+    );
+    await watch.end();
   }));
 
 /** A connection that reads the head of its answer and then nothing until it is asked for the rest. */

@@ -21,6 +21,7 @@ export const errorCatalogue = {
   too_large: { status: 413, fault: "user", title: "The request is too large" },
   invalid_image: { status: 422, fault: "user", title: "The source cannot become a disk" },
   cannot_start: { status: 422, fault: "user", title: "The guest cannot start this program" },
+  command_not_found: { status: 422, fault: "user", title: "The guest has no such program" },
   too_many: { status: 429, fault: "user", title: "Too many of them at once" },
   internal: { status: 500, fault: "system", title: "The daemon has a defect" },
   vmm_failed: { status: 502, fault: "system", title: "The VMM failed" },

@@ -201,7 +201,7 @@ export const operations = {
     params: vm,
     body: Exec,
     result: ExecResult,
-    errors: [...guestErrors, "cannot_start"],
+    errors: [...guestErrors, "cannot_start", "command_not_found"],
   }),
 
   "process.start": operation({
@@ -214,7 +214,7 @@ export const operations = {
     answer: "bytes",
     mediaType: outputStreamType,
     status: 201,
-    errors: [...guestErrors, "cannot_start", "guest_conflict"],
+    errors: [...guestErrors, "cannot_start", "command_not_found", "guest_conflict"],
   }),
   "process.list": operation({
     method: "GET",

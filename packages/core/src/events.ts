@@ -8,7 +8,7 @@ import type { Store } from "./ports.ts";
  * The newest changes are held once, for all readers; a reader is no more than a place among them. One whose place is
  * no longer held is lost: it is told so and has to begin anew. So nothing grows, however slow a reader is.
  */
-const heldChanges = 4096;
+const heldChanges = 1024;
 
 /** A change is told after it is committed, and not at all where it is rolled back. */
 export interface EventSink {

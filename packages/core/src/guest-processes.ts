@@ -1,18 +1,18 @@
 import type { Readable } from "node:stream";
 import {
-  errorCatalogue,
-  OutputStreamError,
   Process,
   readOutputStream,
   WorkfortError,
-  type ErrorCode,
   type Exec,
   type ExecResult,
   type SignalProcess,
   type StartProcess,
 } from "@workfort/contract";
 import * as z from "zod";
-import type { GuestLink, GuestRequest, GuestResponse } from "./ports.ts";
+import { readGuestJson, toError, toldPlainly } from "./guest-answer.ts";
+import { newProcessId } from "./ids.ts";
+import type { GuestLink, GuestRequest } from "./ports.ts";
+import type { ProcessEvents } from "./process-events.ts";
 
 /**
  * Processes in a guest, through its agent. The guest is hostile: what it answers is bounded and checked before it
@@ -24,27 +24,25 @@ const execOutputBytes = 1_048_576;
 /** of a JSON answer of the agent: 512 processes with 1 MiB of arguments would be more, but then the listing is refused */
 const answerBytes = 64 * 1024 * 1024;
 
-const GuestError = z.object({ error: z.object({ code: z.string().max(100), message: z.string().max(10_000) }) });
-
 export class GuestProcesses {
   readonly #link: GuestLink;
+  readonly #events: ProcessEvents;
 
-  constructor(link: GuestLink) {
+  constructor(link: GuestLink, events: ProcessEvents) {
     this.#link = link;
+    this.#events = events;
   }
 
   async start(request: StartProcess): Promise<Process> {
-    return await this.#json({ method: "POST", path: "/v1/processes", body: { ...request, attach: false } }, Process);
+    const body = { ...request, id: request.id ?? newProcessId(), attach: false };
+    return await this.#events.during(body, () => this.#json({ method: "POST", path: "/v1/processes", body }, Process));
   }
 
   /** Starts a process and answers with its output stream. */
   async startAttached(request: StartProcess, signal?: AbortSignal): Promise<Readable> {
-    return await this.#stream({
-      method: "POST",
-      path: "/v1/processes",
-      body: { ...request, attach: true },
-      ...(signal === undefined ? {} : { signal }),
-    });
+    const body = { ...request, id: request.id ?? newProcessId(), attach: true };
+    const asked = { method: "POST", path: "/v1/processes", body, ...(signal === undefined ? {} : { signal }) } as const;
+    return await this.#events.during(body, () => this.#stream(asked));
   }
 
   async list(): Promise<Process[]> {
@@ -132,7 +130,7 @@ export class GuestProcesses {
   async #json<T>(request: GuestRequest, schema: z.ZodType<T>): Promise<T> {
     const answer = await this.#link.request(request);
     if (answer.status >= 300) throw await toError(answer);
-    const parsed = schema.safeParse(await readJson(answer.body));
+    const parsed = schema.safeParse(await readGuestJson(answer.body, answerBytes));
     if (!parsed.success)
       throw new WorkfortError(
         "agent_failed",
@@ -162,60 +160,5 @@ class KeptOutput {
 
   text(): string {
     return Buffer.concat(this.#chunks).toString("utf8");
-  }
-}
-
-/** codes of the guest protocol that mean something else to a caller of ours */
-const guestCodes: Record<string, ErrorCode> = {
-  bad_request: "invalid_request",
-  not_found: "not_found",
-  conflict: "guest_conflict",
-  too_large: "too_large",
-  too_many: "too_many",
-  cannot_start: "cannot_start",
-};
-
-async function toError(answer: GuestResponse): Promise<WorkfortError> {
-  const parsed = GuestError.safeParse(await readJson(answer.body).catch(() => null));
-  if (!parsed.success)
-    return new WorkfortError("agent_failed", `the agent answered status ${answer.status} without saying why`);
-  const { code, message } = parsed.data.error;
-  const known = guestCodes[code];
-  if (known === undefined) return new WorkfortError("agent_failed", `the agent failed: ${message}`);
-  return new WorkfortError(
-    known,
-    message,
-    errorCatalogue[known].fault === "user" ? {} : { hint: "look at the VM's console: nexusctl vm logs" },
-  );
-}
-
-/** Whatever breaks while a guest's answer is read is the guest's doing, or that of the line to it. */
-async function* toldPlainly<T>(source: AsyncIterable<T>): AsyncGenerator<T, void, undefined> {
-  try {
-    yield* source;
-  } catch (error) {
-    if (error instanceof OutputStreamError)
-      throw new WorkfortError("agent_failed", `the agent sent something else than output: ${error.message}`, {
-        cause: error,
-      });
-    throw new WorkfortError("agent_unreachable", "the line to the guest agent broke off before the answer was whole", {
-      cause: error,
-      hint: "what was started in the guest may still run: nexusctl vm list shows whether the agent is back",
-    });
-  }
-}
-
-async function readJson(body: Readable): Promise<unknown> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of toldPlainly<Buffer>(body)) {
-    bytes += chunk.length;
-    if (bytes > answerBytes) throw new WorkfortError("agent_failed", `the agent's answer is over ${answerBytes} bytes`);
-    chunks.push(chunk);
-  }
-  try {
-    return JSON.parse(Buffer.concat(chunks).toString("utf8"));
-  } catch (error) {
-    throw new WorkfortError("agent_failed", "the agent's answer is not JSON", { cause: error });
   }
 }

@@ -10,6 +10,11 @@ export function newId(kind: IdKind): string {
   return `${kind}_${text}`;
 }
 
+/** An id for a process that nobody has named, for example `p-9f86d081884c7d65`. */
+export function newProcessId(): string {
+  return `p-${randomBytes(8).toString("hex")}`;
+}
+
 /** The random part of an id, for places where an underscore may not stand (socket directories, tap names). */
 export function bareId(id: string): string {
   return id.slice(id.indexOf("_") + 1);

@@ -9,6 +9,7 @@ export * from "./images.ts";
 export * from "./journal.ts";
 export * from "./metrics.ts";
 export * from "./ports.ts";
+export * from "./process-events.ts";
 export * from "./records.ts";
 export * from "./reservations.ts";
 export * from "./restarts.ts";

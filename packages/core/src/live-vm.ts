@@ -1,5 +1,6 @@
 import type { AgentState, BootPhase } from "@workfort/contract";
 import type { GuestLink, VmmRun } from "./ports.ts";
+import type { ProcessEvents } from "./process-events.ts";
 import type { VmRecord } from "./records.ts";
 
 /** What exists in memory for a VM in a live state. */
@@ -13,6 +14,7 @@ export class LiveVm {
   /** aborted when the daemon lets go */
   readonly watching = new AbortController();
   readonly phases = new PhaseClock();
+  readonly processes: ProcessEvents;
   run: VmmRun | null = null;
   link: GuestLink | null = null;
   agent: AgentState = "connecting";
@@ -31,8 +33,9 @@ export class LiveVm {
   readonly ended: Promise<void>;
   #resolveEnded: () => void = () => {};
 
-  constructor(vm: VmRecord, bootNumber: number, committedMiB: number) {
+  constructor(vm: VmRecord, bootNumber: number, committedMiB: number, processes: ProcessEvents) {
     this.vm = vm;
+    this.processes = processes;
     this.bootNumber = bootNumber;
     this.committedMiB = committedMiB;
     this.ended = new Promise((resolve) => {

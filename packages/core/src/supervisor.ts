@@ -7,6 +7,8 @@ import {
   type Vm,
   type VmState,
 } from "@workfort/contract";
+import { GuestProcesses } from "./guest-processes.ts";
+import { ProcessEvents } from "./process-events.ts";
 import { refuseMemory } from "./admission.ts";
 import { decide, type VmRequest } from "./decide.ts";
 import { notFound } from "./errors.ts";
@@ -125,6 +127,12 @@ export class Supervisor {
         hint: "try again in a moment",
       });
     return link;
+  }
+
+  /** The processes in a running VM. */
+  processes(vm: VmRecord): GuestProcesses {
+    const link = this.guest(vm);
+    return new GuestProcesses(link, this.#mustLive(vm).processes);
   }
 
   liveRun(vmId: string): LiveVm["run"] {
@@ -269,6 +277,10 @@ export class Supervisor {
     return live;
   }
 
+  #makeLive(vm: VmRecord, bootNumber: number, committedMiB: number): LiveVm {
+    return new LiveVm(vm, bootNumber, committedMiB, new ProcessEvents(vm, this.#events));
+  }
+
   /** The only place in which a VM's state changes. */
   #change(vmId: string, to: VmState, reason: string, also: Partial<VmRecord> = {}): void {
     const vm = this.#find(vmId);
@@ -315,7 +327,7 @@ export class Supervisor {
       signal: null,
       run: null,
     };
-    const live = new LiveVm(vm, boot.number, vm.memoryMiB + overheadMiB);
+    const live = this.#makeLive(vm, boot.number, vm.memoryMiB + overheadMiB);
     this.#store.transaction(
       () => {
         this.#change(vmId, "starting", reason, { startedAt: boot.startedAt, endedAt: null });
@@ -399,8 +411,14 @@ export class Supervisor {
     live.agentVersion = agent?.version ?? live.agentVersion;
     this.#log.info({ vm: live.vm.name, agent: state }, "guest agent");
     const vm = { vmId: live.vm.id, vmName: live.vm.name };
-    if (agent !== null) this.#events.publish({ type: "agent.ready", ...vm, version: agent.version });
-    else this.#events.publish({ type: "agent.unreachable", ...vm, reason: live.link?.trouble ?? "" });
+    if (agent === null) {
+      this.#events.publish({ type: "agent.unreachable", ...vm, reason: live.link?.trouble ?? "" });
+      return;
+    }
+    this.#events.publish({ type: "agent.ready", ...vm, version: agent.version });
+    const { link } = live;
+    // it ends with the line, and begins again with the next
+    if (link !== null) live.processes.follow(link).catch(() => {});
   }
 
   #noteReady(live: LiveVm, agent: GuestAgent): void {
@@ -595,7 +613,7 @@ export class Supervisor {
 
   async #readopt(vm: VmRecord): Promise<void> {
     const boot = this.#store.boots(vm.id, 1)[0];
-    const live = new LiveVm(vm, boot?.number ?? 0, boot?.run?.committedMiB ?? vm.memoryMiB);
+    const live = this.#makeLive(vm, boot?.number ?? 0, boot?.run?.committedMiB ?? vm.memoryMiB);
     live.intent = this.#store.intents().find((intent) => (intent.data as { vmId?: string }).vmId === vm.id)?.id ?? null;
     this.#live.set(vm.id, live);
     const driver = this.#vmms.driver(boot?.vmm ?? "qemu");

@@ -12,6 +12,7 @@ export const exitCodes = {
   guest: 7,
   timeout: 124,
   cannotStart: 126,
+  commandNotFound: 127,
 } as const;
 
 export const exitMeanings: Record<keyof typeof exitCodes, string> = {
@@ -25,6 +26,7 @@ export const exitMeanings: Record<keyof typeof exitCodes, string> = {
   guest: "the guest cannot be reached",
   timeout: "it took too long",
   cannotStart: "vm exec: the guest cannot start the command",
+  commandNotFound: "vm exec: the guest has no such command",
 };
 
 /** One row for every code of the catalogue: a new one does not compile without. */
@@ -44,6 +46,7 @@ export const exitCodeOf: Record<ErrorCode, number> = {
   too_large: exitCodes.usage,
   invalid_image: exitCodes.failure,
   cannot_start: exitCodes.cannotStart,
+  command_not_found: exitCodes.commandNotFound,
   too_many: exitCodes.conflict,
   internal: exitCodes.failure,
   vmm_failed: exitCodes.host,

@@ -13,11 +13,13 @@ pub struct Failure {
     message: String,
     /// symbolic, only with `cannot_start`
     errno: Option<&'static str>,
+    /// what it was that failed, only with `cannot_start`
+    at: Option<&'static str>,
 }
 
 impl Failure {
     fn new(status: StatusCode, code: &'static str, message: &str) -> Self {
-        Failure { status, code, message: message.chars().take(MESSAGE_CHARACTERS).collect(), errno: None }
+        Failure { status, code, message: message.chars().take(MESSAGE_CHARACTERS).collect(), errno: None, at: None }
     }
 
     pub fn bad_request(message: &str) -> Self {
@@ -44,16 +46,20 @@ impl Failure {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
     }
 
-    pub fn cannot_start(what: &str, why: &std::io::Error) -> Self {
+    /// `at` is `program` or `cwd`.
+    pub fn cannot_start(at: &'static str, what: &str, why: &std::io::Error) -> Self {
         let mut failure = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "cannot_start", &format!("{what}: {why}"));
+        failure.at = Some(at);
         failure.errno = Some(errno_name(why.raw_os_error().unwrap_or(0)));
         failure
     }
 
     pub fn body(&self) -> Value {
         let mut error = json!({ "code": self.code, "message": self.message });
-        if let Some(errno) = self.errno {
-            error["errno"] = errno.into();
+        for (name, value) in [("errno", self.errno), ("at", self.at)] {
+            if let Some(value) = value {
+                error[name] = value.into();
+            }
         }
         json!({ "error": error })
     }

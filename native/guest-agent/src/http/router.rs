@@ -46,6 +46,7 @@ pub async fn route(
     let query = match path.as_slice() {
         ["v1", "processes", _, "output"] => Query::parse(head.uri.query(), &["stdout", "stderr", "follow"]),
         ["v1", "processes", _, "stdin"] => Query::parse(head.uri.query(), &["offset", "close"]),
+        ["v1", "ends"] => Query::parse(head.uri.query(), &["after", "wait"]),
         _ => Query::parse(head.uri.query(), &[]),
     }?;
     match (&head.method, path.as_slice()) {
@@ -101,6 +102,15 @@ pub async fn route(
             let process = agent.processes.find(id)?;
             process.check_offsets(from)?;
             stream_output(process, respond, from, follow).await;
+        }
+        (&Method::GET, ["v1", "ends"]) => {
+            let (after, processes) = (query.offset("after")?, &agent.processes);
+            if query.flag("wait")? {
+                processes.ends.wait(after).await;
+            }
+            let (last, ends) = (processes.ends.last(), processes.ends.after(after));
+            let running = processes.running_ids();
+            send_json(respond, StatusCode::OK, &json!({ "last": last, "ends": ends, "running": running }));
         }
         (&Method::POST, ["v1", "processes", id, "stdin"]) => {
             let process = agent.processes.find(id)?;

@@ -4,8 +4,9 @@
 //!   start ──▶ running ──▶ exited ──▶ forgotten
 //!
 //! `output` holds what a process writes, in a `ring` of shared `memory`; `stream` sends it to a `reader`; `table` finds
-//! and bounds processes.
+//! and bounds processes; `ends` tells of their ends.
 
+mod ends;
 mod memory;
 mod output;
 mod reader;
@@ -28,6 +29,7 @@ use tokio::sync::Notify;
 
 use crate::http::Failure;
 use crate::sys::{self, Ended};
+use ends::End;
 use output::{Output, OutputPosition};
 pub use request::StartRequest;
 pub use signals::SignalRequest;
@@ -108,6 +110,11 @@ impl Process {
         }
     }
 
+    fn end(&self) -> End {
+        let Description { exit_code, signal, timed_out, ended_at, .. } = self.describe();
+        End { number: 0, id: self.id.clone(), exit_code, signal, timed_out, ended_at }
+    }
+
     pub fn has_exited(&self) -> bool {
         self.exit.get().is_some()
     }
@@ -176,6 +183,7 @@ pub async fn reap(processes: Rc<Processes>) {
         while let Some((pid, ended)) = sys::reap_one() {
             if let Some(process) = processes.by_pid(pid) {
                 process.note_exit(ended);
+                processes.ends.add(process.end());
             }
         }
         processes.forget_surplus();

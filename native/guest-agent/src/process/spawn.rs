@@ -30,7 +30,8 @@ pub fn start(processes: &Rc<Processes>, request: StartRequest) -> Result<Rc<Proc
     let id = processes.admit(request.id.as_deref())?;
     let cwd = working_directory(&request, &user)?;
     let environment = environment(&request, &user);
-    let refuse = |why| Failure::cannot_start(&format!("{} in {cwd} as {}", request.argv[0], user.name), &why);
+    let refuse =
+        |why| Failure::cannot_start("program", &format!("{} in {cwd} as {}", request.argv[0], user.name), &why);
 
     let mut command = Command::new(find_program(&request.argv[0], search_path(&environment), &cwd).map_err(refuse)?);
     command.arg0(&request.argv[0]).args(&request.argv[1..]).env_clear().envs(environment);
@@ -74,7 +75,7 @@ fn working_directory(request: &StartRequest, user: &User) -> Result<String, Fail
     let Some(cwd) = &request.cwd else {
         return Ok(if Path::new(&user.home).is_dir() { user.home.clone() } else { "/".into() });
     };
-    let refuse = |why| Err(Failure::cannot_start(&format!("the working directory {cwd}"), &why));
+    let refuse = |why| Err(Failure::cannot_start("cwd", &format!("the working directory {cwd}"), &why));
     match fs::metadata(cwd) {
         Ok(found) if found.is_dir() => Ok(cwd.clone()),
         Ok(_) => refuse(io::Error::from_raw_os_error(libc::ENOTDIR)),

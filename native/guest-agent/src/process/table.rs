@@ -5,6 +5,7 @@ use std::future::Future;
 use std::rc::Rc;
 
 use super::Process;
+use super::ends::Ends;
 use super::memory::RingMemory;
 use crate::http::Failure;
 use crate::sys::FileLimit;
@@ -18,6 +19,7 @@ pub struct Processes {
     /// ids made up so far
     made_up: Cell<u64>,
     closed: Cell<bool>,
+    pub ends: Ends,
     pub ring_memory: Rc<RingMemory>,
     /// what a process may have open
     pub file_limit: FileLimit,
@@ -29,6 +31,7 @@ impl Processes {
             list: RefCell::default(),
             made_up: Cell::new(0),
             closed: Cell::new(false),
+            ends: Ends::default(),
             ring_memory: Rc::default(),
             file_limit,
         }
@@ -46,6 +49,10 @@ impl Processes {
     /// A running process; an ended one's pid may be somebody else's by now.
     pub fn by_pid(&self, pid: i32) -> Option<Rc<Process>> {
         self.list.borrow().iter().find(|process| process.pid == pid && !process.has_exited()).cloned()
+    }
+
+    pub fn running_ids(&self) -> Vec<String> {
+        self.list.borrow().iter().filter(|process| !process.has_exited()).map(|process| process.id.clone()).collect()
     }
 
     /// The id for a process that is to start, if it may.

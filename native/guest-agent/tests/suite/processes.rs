@@ -55,8 +55,8 @@ async fn a_program_is_looked_up_in_the_new_path() {
     let missing = json!({ "argv": ["env"], "env": { "PATH": "/nowhere:/proc" } });
     let (status, body) = client.post("/v1/processes", missing).await;
     assert_eq!(
-        (status, &body["error"]["code"], &body["error"]["errno"]),
-        (422, &json!("cannot_start"), &json!("ENOENT"))
+        (status, &body["error"]["code"], &body["error"]["errno"], &body["error"]["at"]),
+        (422, &json!("cannot_start"), &json!("ENOENT"), &json!("program"))
     );
     let whole = client.attach(json!({ "argv": ["env"], "env": { "PATH": "/nowhere:/usr/bin" } })).await.whole().await;
     assert!(whole.text().contains("PATH=/nowhere:/usr/bin\n"));
@@ -153,4 +153,41 @@ async fn a_descendant_that_writes_without_end_keeps_neither_the_stream_nor_the_a
     let whole = client.run("yes & exit 5").await;
     assert_eq!(whole.process["exitCode"], 5);
     assert_eq!(client.get("/v1/agent").await.0, 200);
+}
+
+#[tokio::test]
+async fn ends_are_told_in_their_order_to_whoever_waits() {
+    let (_agent, mut client) = Agent::with_client().await;
+    assert_eq!(client.get("/v1/ends").await, (200, json!({ "last": 0, "ends": [], "running": [] })));
+    client.script("long", "exec sleep 1000").await;
+    let mut other = client.share();
+    let waiting = tokio::spawn(async move { other.get("/v1/ends?after=0&wait=true").await.1 });
+    client.script("first", "exit 7").await;
+    let told = waiting.await.unwrap();
+    assert_eq!((&told["last"], &told["running"]), (&json!(1), &json!(["long"])));
+    let first = &told["ends"][0];
+    assert_eq!((&first["number"], &first["id"], &first["exitCode"]), (&json!(1), &json!("first"), &json!(7)));
+    client.post("/v1/processes/long/signal", json!({ "signal": "KILL" })).await;
+    let (_, told) = client.get("/v1/ends?after=1&wait=true").await;
+    let second = &told["ends"][0];
+    assert_eq!(
+        (&second["number"], &second["id"], &second["exitCode"], &second["signal"], &second["timedOut"]),
+        (&json!(2), &json!("long"), &json!(null), &json!("KILL"), &json!(false))
+    );
+    assert_eq!((told["ends"].as_array().unwrap().len(), &told["running"]), (1, &json!([])));
+    for bad in ["after=x", "after=-1", "wait=1", "bogus=1"] {
+        assert_eq!(client.get(&format!("/v1/ends?{bad}")).await.0, 400, "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn the_newest_ends_are_held() {
+    let (_agent, mut client) = Agent::with_client().await;
+    for number in 1..=300 {
+        client.script(&format!("p-{number}"), "exit 0").await;
+        client.wait(&format!("p-{number}")).await;
+    }
+    let (_, told) = client.get("/v1/ends?after=3").await;
+    let ends = told["ends"].as_array().unwrap();
+    assert_eq!((ends.len(), &told["last"], &ends[0]["number"]), (256, &json!(300), &json!(45)));
 }

@@ -90,7 +90,17 @@ test("a day with nexusctl", async (context) => {
       );
       assert.deepEqual([code, stdout, stderr], [7, "out\n", "err\n"]);
       assert.equal((await cli("vm", "exec", "dev", "sh", "-c", "kill -USR1 $$")).code, 128 + 10);
-      assert.equal((await cli("vm", "exec", "dev", "/no/such/program")).code, 126);
+      for (const [code, ...command] of [
+        [127, "/no/such/program"],
+        [127, "no-such-program"],
+        [126, "/etc/passwd"],
+        [126, "/etc"],
+        [126, "--cwd=/no/such/directory", "true"],
+      ] as const) {
+        const flags = command.filter((word) => word.startsWith("--"));
+        const words = command.filter((word) => !word.startsWith("--"));
+        assert.equal((await cli("vm", "exec", ...flags, "dev", ...words)).code, code, command.join(" "));
+      }
       const words = ["a b", "", "ü\n'\"$(x)", "--help", "--", "-x"];
       assert.equal(
         await ok("vm", "exec", "dev", "printf", "<%s>", ...words),

@@ -27,6 +27,7 @@ export async function sendEvents(response: ServerResponse, reader: EventReader):
   response.writeHead(200, {
     "content-type": eventStreamType,
     "cache-control": "no-store",
+    connection: "close", // kept, it would hold up the end of the daemon
     "x-content-type-options": "nosniff",
   });
   for (;;) {

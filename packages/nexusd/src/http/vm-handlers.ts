@@ -1,5 +1,5 @@
 import { Readable } from "node:stream";
-import { GuestProcesses, type ConsoleArchive, type Metrics, type Supervisor, type Vms } from "@workfort/core";
+import type { ConsoleArchive, GuestProcesses, Metrics, Supervisor, Vms } from "@workfort/core";
 import { Bytes, type Handlers } from "./handlers.ts";
 
 type VmOperation = Extract<keyof Handlers, `vm.${string}` | `process.${string}`>;
@@ -16,7 +16,7 @@ export function vmHandlers({
   consoles: ConsoleArchive;
   metrics: Metrics;
 }): Pick<Handlers, VmOperation> {
-  const processesOf = (reference: string): GuestProcesses => new GuestProcesses(supervisor.guest(vms.find(reference)));
+  const processesOf = (reference: string): GuestProcesses => supervisor.processes(vms.find(reference));
   return {
     "vm.create": ({ body }) => vms.create(body),
     "vm.list": ({ query }) => ({ vms: vms.list(query.state) }),

@@ -1,0 +1,76 @@
+import type { Readable } from "node:stream";
+import { errorCatalogue, OutputStreamError, WorkfortError, type ErrorCode } from "@workfort/contract";
+import * as z from "zod";
+import type { GuestResponse } from "./ports.ts";
+
+/** Reading what a guest's agent answers, which may be anything, of any length. */
+
+/** what a failure says is short; a message quotes at most some hundred characters */
+const failureBytes = 64 * 1024;
+
+const GuestError = z.object({
+  error: z.object({
+    code: z.string().max(100),
+    message: z.string().max(10_000),
+    errno: z.string().max(32).optional(),
+    at: z.string().max(32).optional(),
+  }),
+});
+
+/** codes of the guest protocol that mean something else to a caller of ours */
+const guestCodes: Record<string, ErrorCode> = {
+  bad_request: "invalid_request",
+  not_found: "not_found",
+  conflict: "guest_conflict",
+  too_large: "too_large",
+  too_many: "too_many",
+  cannot_start: "cannot_start",
+};
+
+/** What a failure of the agent means to a caller of ours. */
+export async function toError(answer: GuestResponse): Promise<WorkfortError> {
+  const parsed = GuestError.safeParse(await readGuestJson(answer.body, failureBytes).catch(() => null));
+  if (!parsed.success)
+    return new WorkfortError("agent_failed", `the agent answered status ${answer.status} without saying why`);
+  const { code, message, errno, at } = parsed.data.error;
+  const isMissing = code === "cannot_start" && errno === "ENOENT" && at === "program";
+  const known = isMissing ? "command_not_found" : guestCodes[code];
+  if (known === undefined) return new WorkfortError("agent_failed", `the agent failed: ${message}`);
+  return new WorkfortError(
+    known,
+    message,
+    errorCatalogue[known].fault === "user" ? {} : { hint: "look at the VM's console: nexusctl vm logs" },
+  );
+}
+
+/** Whatever breaks while a guest's answer is read is the guest's doing, or that of the line to it. */
+export async function* toldPlainly<T>(source: AsyncIterable<T>): AsyncGenerator<T, void, undefined> {
+  try {
+    yield* source;
+  } catch (error) {
+    if (error instanceof OutputStreamError)
+      throw new WorkfortError("agent_failed", `the agent sent something else than output: ${error.message}`, {
+        cause: error,
+      });
+    throw new WorkfortError("agent_unreachable", "the line to the guest agent broke off before the answer was whole", {
+      cause: error,
+      hint: "what was started in the guest may still run: nexusctl vm list shows whether the agent is back",
+    });
+  }
+}
+
+/** At most `mostBytes` of JSON. */
+export async function readGuestJson(body: Readable, mostBytes: number): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of toldPlainly<Buffer>(body)) {
+    bytes += chunk.length;
+    if (bytes > mostBytes) throw new WorkfortError("agent_failed", `the agent's answer is over ${mostBytes} bytes`);
+    chunks.push(chunk);
+  }
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString("utf8"));
+  } catch (error) {
+    throw new WorkfortError("agent_failed", "the agent's answer is not JSON", { cause: error });
+  }
+}
