@@ -2,7 +2,7 @@
 //! The protocol is in codex/reference/guest-protocol.md.
 //!
 //! One thread. `boot` turns the initramfs into a running system; `transport` keeps the lines to the host; `http`
-//! answers requests on them; `process` holds the processes, which outlive any line; `power` ends the VM.
+//! answers requests on them; `process` and `terminal` hold what outlives any line; `power` ends the VM.
 #![deny(unsafe_op_in_unsafe_fn)]
 
 mod boot;
@@ -13,6 +13,7 @@ mod identity;
 mod power;
 mod process;
 mod sys;
+mod terminal;
 mod transport;
 
 use std::process::ExitCode;
@@ -44,7 +45,9 @@ fn main() -> ExitCode {
     };
     let agent = Rc::new(http::Agent::new(first_instruction_ms, failed_mounts, sys::raise_file_limit()));
     tokio::task::LocalSet::new().block_on(&runtime, async move {
-        tokio::task::spawn_local(process::reap(agent.processes.clone()));
+        let terminals = agent.terminals.clone();
+        let note_other = move |pid, ended| terminals.note_exit(pid, ended);
+        tokio::task::spawn_local(process::reap(agent.processes.clone(), note_other));
         if as_init {
             tokio::task::spawn_local(power::heed_ctrl_alt_del(agent.processes.clone()));
             boot::say(&format!("guest-agent {} ready", env!("CARGO_PKG_VERSION")));

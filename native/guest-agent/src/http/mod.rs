@@ -3,6 +3,7 @@
 mod failure;
 mod query;
 mod router;
+mod terminals;
 
 use std::rc::Rc;
 
@@ -18,6 +19,7 @@ pub use failure::Failure;
 use crate::boot::FailedMount;
 use crate::process::Processes;
 use crate::sys::FileLimit;
+use crate::terminal::Terminals;
 
 /// arguments and environment, 1 MiB each, with room for JSON's escapes
 const BODY_BYTES: usize = 8 * 1024 * 1024;
@@ -28,11 +30,14 @@ pub struct Agent {
     /// data drives that could not be mounted at boot
     pub failed_mounts: Vec<FailedMount>,
     pub processes: Rc<Processes>,
+    pub terminals: Rc<Terminals>,
 }
 
 impl Agent {
     pub fn new(userspace_start_ms: f64, failed_mounts: Vec<FailedMount>, file_limit: FileLimit) -> Self {
-        Agent { userspace_start_ms, failed_mounts, processes: Rc::new(Processes::new(file_limit)) }
+        let processes = Rc::new(Processes::new(file_limit));
+        let terminals = Rc::new(Terminals::new(processes.clone()));
+        Agent { userspace_start_ms, failed_mounts, processes, terminals }
     }
 }
 

@@ -36,6 +36,16 @@ impl<'a> Query<'a> {
         }
     }
 
+    /// a number from 0 to 65535, if it is there
+    pub fn number(&self, name: &str) -> Result<Option<u16>, Failure> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        let digits_only = text.bytes().all(|byte| byte.is_ascii_digit());
+        match text.parse() {
+            Ok(number) if digits_only => Ok(Some(number)),
+            _ => Err(Failure::bad_request(&format!("query: {name} is a number"))),
+        }
+    }
+
     /// `true` or `false`, false if absent
     pub fn flag(&self, name: &str) -> Result<bool, Failure> {
         match self.get(name) {

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::query::Query;
-use super::{Agent, Failure, read_json, send_empty, send_head, send_json};
+use super::{Agent, Failure, read_json, send_empty, send_head, send_json, terminals};
 use crate::process::{self, Process, SignalRequest, StartRequest};
 use crate::{identity, power};
 
@@ -47,8 +47,12 @@ pub async fn route(
         ["v1", "processes", _, "output"] => Query::parse(head.uri.query(), &["stdout", "stderr", "follow"]),
         ["v1", "processes", _, "stdin"] => Query::parse(head.uri.query(), &["offset", "close"]),
         ["v1", "ends"] => Query::parse(head.uri.query(), &["after", "wait"]),
+        ["v1", "terminals", _, "attach"] => Query::parse(head.uri.query(), &["columns", "rows"]),
         _ => Query::parse(head.uri.query(), &[]),
     }?;
+    if let ["v1", "terminals", rest @ ..] = path.as_slice() {
+        return terminals::route(agent, &head, rest, &query, &mut body, respond).await;
+    }
     match (&head.method, path.as_slice()) {
         (&Method::GET, ["v1", "agent"]) => {
             send_json(respond, StatusCode::OK, &identity::describe(agent.userspace_start_ms, &agent.failed_mounts))

@@ -7,17 +7,18 @@
 //! and bounds processes; `ends` tells of their ends.
 
 mod ends;
+pub mod frames;
 mod memory;
 mod output;
 mod reader;
-mod request;
+pub mod request;
 mod ring;
-mod signals;
-mod spawn;
+pub mod signals;
+pub mod spawn;
 mod stdin;
 mod stream;
 mod table;
-mod users;
+pub mod users;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -175,15 +176,17 @@ impl Process {
     }
 }
 
-/// Collects every ended child, ours and orphans alike. Nothing else waits for children, and a process is in the table
-/// before this can run, so no exit is missed.
-pub async fn reap(processes: Rc<Processes>) {
+/// Collects every ended child, ours and orphans alike, and tells `note_other` of those that are no process of the table.
+/// Nothing else waits for children, and a process is in the table before this can run, so no exit is missed.
+pub async fn reap(processes: Rc<Processes>, note_other: impl Fn(i32, Ended)) {
     let Ok(mut children) = signal(SignalKind::child()) else { return };
     loop {
         while let Some((pid, ended)) = sys::reap_one() {
             if let Some(process) = processes.by_pid(pid) {
                 process.note_exit(ended);
                 processes.ends.add(process.end());
+            } else {
+                note_other(pid, ended);
             }
         }
         processes.forget_surplus();

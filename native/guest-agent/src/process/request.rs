@@ -30,6 +30,14 @@ pub struct StartRequest {
     pub ring_bytes: usize,
 }
 
+/// what is to run, and as whom
+pub struct Program<'a> {
+    pub argv: &'a [String],
+    pub env: &'a BTreeMap<String, String>,
+    pub cwd: Option<&'a str>,
+    pub user: &'a str,
+}
+
 #[derive(Clone, Copy, Default, Deserialize, PartialEq)]
 #[serde(rename_all = "lowercase")]
 pub enum StdinKind {
@@ -38,7 +46,7 @@ pub enum StdinKind {
     Open,
 }
 
-fn root() -> String {
+pub fn root() -> String {
     "root".into()
 }
 
@@ -47,11 +55,27 @@ fn default_ring_bytes() -> usize {
 }
 
 impl StartRequest {
+    pub fn program(&self) -> Program<'_> {
+        Program { argv: &self.argv, env: &self.env, cwd: self.cwd.as_deref(), user: &self.user }
+    }
+
     pub fn check(&self) -> Result<(), Failure> {
         let refuse = |text: &str| Err(Failure::bad_request(text));
-        if self.id.as_deref().is_some_and(|id| !is_id(id)) {
-            return refuse("id: 1 to 64 characters of a-z, 0-9 and -, not beginning with -");
+        check_id(self.id.as_deref())?;
+        self.program().check()?;
+        if self.timeout_ms.is_some_and(|ms| ms == 0 || ms > LONGEST_TIMEOUT_MS) {
+            return refuse("timeoutMs: 1 to 604800000");
         }
+        if !RING_BYTES.contains(&self.ring_bytes) {
+            return refuse("ringBytes: 4096 to 16777216");
+        }
+        Ok(())
+    }
+}
+
+impl Program<'_> {
+    pub fn check(&self) -> Result<(), Failure> {
+        let refuse = |text: &str| Err(Failure::bad_request(text));
         if self.argv.is_empty() || self.argv[0].is_empty() {
             return refuse("argv: a program is missing");
         }
@@ -63,20 +87,23 @@ impl StartRequest {
         {
             return refuse("argv, env: at most 4096 entries and 1 MiB each");
         }
-        let texts = self.argv.iter().chain(self.env.keys()).chain(self.env.values()).chain(self.cwd.iter());
-        if texts.into_iter().any(|text| text.contains('\0')) {
+        let texts = self.argv.iter().chain(self.env.keys()).chain(self.env.values()).map(String::as_str);
+        if texts.chain(self.cwd).any(|text| text.contains('\0')) {
             return refuse("argv, env, cwd: no NUL");
         }
         if self.env.keys().any(|key| key.is_empty() || key.contains('=')) {
             return refuse("env: a name is not empty and has no =");
         }
-        if self.timeout_ms.is_some_and(|ms| ms == 0 || ms > LONGEST_TIMEOUT_MS) {
-            return refuse("timeoutMs: 1 to 604800000");
-        }
-        if !RING_BYTES.contains(&self.ring_bytes) {
-            return refuse("ringBytes: 4096 to 16777216");
-        }
         Ok(())
+    }
+}
+
+pub fn check_id(id: Option<&str>) -> Result<(), Failure> {
+    match id {
+        Some(id) if !is_id(id) => {
+            Err(Failure::bad_request("id: 1 to 64 characters of a-z, 0-9 and -, not beginning with -"))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::output::Output;
-use super::request::{StartRequest, StdinKind};
+use super::request::{Program, StartRequest, StdinKind};
 use super::stdin::Stdin;
 use super::users::{self, User};
 use super::{Process, Processes, now_ms};
@@ -26,25 +26,19 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 /// Starts a process and enters it in the table; nothing can come between the two.
 pub fn start(processes: &Rc<Processes>, request: StartRequest) -> Result<Rc<Process>, Failure> {
     request.check()?;
-    let user = users::find(&request.user)?;
+    users::find(&request.user)?;
     let id = processes.admit(request.id.as_deref())?;
-    let cwd = working_directory(&request, &user)?;
-    let environment = environment(&request, &user);
+    let Prepared { mut command, user, cwd } = prepare(&request.program(), &[])?;
     let refuse =
         |why| Failure::cannot_start("program", &format!("{} in {cwd} as {}", request.argv[0], user.name), &why);
-
-    let mut command = Command::new(find_program(&request.argv[0], search_path(&environment), &cwd).map_err(refuse)?);
-    command.arg0(&request.argv[0]).args(&request.argv[1..]).env_clear().envs(environment);
     let pipes = Pipes::new(&mut command, request.stdin).map_err(refuse)?;
     let changed = Rc::new(Notify::new());
     let output = |pipe| Output::new(pipe, request.ring_bytes, processes.ring_memory.clone(), changed.clone());
     let stdin = Stdin::new(pipes.stdin).map_err(refuse)?;
     let (stdout, stderr) = (output(pipes.stdout).map_err(refuse)?, output(pipes.stderr).map_err(refuse)?);
-    sys::prepare_child(
-        &mut command,
-        Child { credentials: user.credentials, cwd: cwd.clone(), files: processes.file_limit },
-    )
-    .map_err(refuse)?;
+    let credentials = user.credentials.clone();
+    let child = Child { credentials, cwd: cwd.clone(), files: processes.file_limit, on_terminal: false };
+    sys::prepare_child(&mut command, child).map_err(refuse)?;
     let child = command.spawn().map_err(refuse)?;
 
     let process = Rc::new(Process {
@@ -71,19 +65,39 @@ pub fn start(processes: &Rc<Processes>, request: StartRequest) -> Result<Rc<Proc
     Ok(process)
 }
 
-fn working_directory(request: &StartRequest, user: &User) -> Result<String, Failure> {
-    let Some(cwd) = &request.cwd else {
+/// a command that needs nothing but its standard streams and `sys::prepare_child`
+pub struct Prepared {
+    pub command: Command,
+    pub user: User,
+    pub cwd: String,
+}
+
+/// Finds user, directory and program; `defaults` are variables that the request's own are laid over.
+pub fn prepare(wanted: &Program, defaults: &[(&str, &str)]) -> Result<Prepared, Failure> {
+    let user = users::find(wanted.user)?;
+    let cwd = working_directory(wanted, &user)?;
+    let environment = environment(wanted, &user, defaults);
+    let found = find_program(&wanted.argv[0], search_path(&environment), &cwd).map_err(|why| {
+        Failure::cannot_start("program", &format!("{} in {cwd} as {}", wanted.argv[0], user.name), &why)
+    })?;
+    let mut command = Command::new(found);
+    command.arg0(&wanted.argv[0]).args(&wanted.argv[1..]).env_clear().envs(environment);
+    Ok(Prepared { command, user, cwd })
+}
+
+fn working_directory(request: &Program, user: &User) -> Result<String, Failure> {
+    let Some(cwd) = request.cwd else {
         return Ok(if Path::new(&user.home).is_dir() { user.home.clone() } else { "/".into() });
     };
     let refuse = |why| Err(Failure::cannot_start("cwd", &format!("the working directory {cwd}"), &why));
     match fs::metadata(cwd) {
-        Ok(found) if found.is_dir() => Ok(cwd.clone()),
+        Ok(found) if found.is_dir() => Ok(cwd.to_string()),
         Ok(_) => refuse(io::Error::from_raw_os_error(libc::ENOTDIR)),
         Err(why) => refuse(why),
     }
 }
 
-fn environment(request: &StartRequest, user: &User) -> Vec<(String, String)> {
+fn environment(request: &Program, user: &User, defaults: &[(&str, &str)]) -> Vec<(String, String)> {
     let of_user = [
         ("PATH", DEFAULT_PATH),
         ("HOME", &user.home),
@@ -92,8 +106,8 @@ fn environment(request: &StartRequest, user: &User) -> Vec<(String, String)> {
         ("SHELL", &user.shell),
         ("LANG", "C.UTF-8"),
     ];
-    let of_user = of_user.into_iter().map(|(key, value)| (key.to_string(), value.to_string()));
-    of_user.chain(request.env.clone()).collect()
+    let given = of_user.iter().chain(defaults).map(|(key, value)| ((*key).to_string(), (*value).to_string()));
+    given.chain(request.env.clone()).collect()
 }
 
 fn search_path(environment: &[(String, String)]) -> &str {

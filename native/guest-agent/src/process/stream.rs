@@ -8,10 +8,9 @@ use bytes::Bytes;
 use h2::SendStream;
 
 use super::Process;
+use super::frames::{DATA_BYTES, HEADER_BYTES, put_header};
 use super::reader::Reader;
 
-const DATA_BYTES: usize = 65_536;
-const HEADER_BYTES: usize = 16;
 /// after which nothing waits for a follower that takes nothing
 const READER_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -85,12 +84,6 @@ fn put_output(frames: &mut Vec<u8>, kind: u8, reader: &Reader) {
     reader.take(&piece, frames);
 }
 
-fn put_header(frames: &mut Vec<u8>, kind: u8, length: usize, offset: u64) {
-    frames.extend([kind, 0, 0, 0]);
-    frames.extend((length as u32).to_be_bytes());
-    frames.extend(offset.to_be_bytes());
-}
-
 /// Queues the bytes as the peer's window has room for them; a peer that makes none for long loses its privilege.
 async fn send(stream: &mut SendStream<Bytes>, frames: Vec<u8>, readers: &Readers) -> Result<(), Gone> {
     let mut frames = Bytes::from(frames);
@@ -118,18 +111,5 @@ async fn await_capacity(stream: &mut SendStream<Bytes>, readers: &Readers) -> Re
     match offered {
         Some(Ok(capacity)) => Ok(capacity),
         _ => Err(Gone),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_header_is_as_the_protocol_has_it() {
-        let mut frames = Vec::new();
-        put_header(&mut frames, STDERR, 0x01_0203, 0x0405_0607_0809);
-        assert_eq!(frames, [2, 0, 0, 0, 0, 1, 2, 3, 0, 0, 4, 5, 6, 7, 8, 9]);
-        assert_eq!(frames.len(), HEADER_BYTES);
     }
 }

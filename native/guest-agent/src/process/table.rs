@@ -83,6 +83,10 @@ impl Processes {
         !self.closed.replace(true)
     }
 
+    pub fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
     pub fn add(&self, process: Rc<Process>) {
         self.list.borrow_mut().push(process);
     }

@@ -66,6 +66,8 @@ pub struct Child {
     pub credentials: Credentials,
     pub cwd: String,
     pub files: FileLimit,
+    /// its stdin is a terminal that is to be its session's
+    pub on_terminal: bool,
 }
 
 /// the kernel's own record of a signal's action, all of it zero
@@ -74,11 +76,14 @@ const DEFAULT_ACTION: [u64; 4] = [0; 4];
 /// The child leads a session of its own, as `Child` has it, with no protection from the OOM killer.
 pub fn prepare_child(command: &mut Command, child: Child) -> io::Result<()> {
     let cwd = text(&child.cwd)?;
-    let Child { credentials: who, files: FileLimit(files), .. } = child;
+    let Child { credentials: who, files: FileLimit(files), on_terminal, .. } = child;
     // SAFETY: between fork and exec only system calls are made, on what was allocated before.
     unsafe {
         command.pre_exec(move || {
             libc::setsid();
+            if on_terminal {
+                check(libc::ioctl(0, libc::TIOCSCTTY, 0))?;
+            }
             libc::setrlimit(libc::RLIMIT_NOFILE, &files);
             let file = libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
             if file >= 0 {

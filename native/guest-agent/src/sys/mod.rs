@@ -4,6 +4,7 @@ mod children;
 mod descriptors;
 mod machine;
 mod sockets;
+mod terminals;
 
 use std::ffi::CString;
 use std::io;
@@ -14,6 +15,7 @@ pub use children::*;
 pub use descriptors::*;
 pub use machine::*;
 pub use sockets::*;
+pub use terminals::*;
 
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }

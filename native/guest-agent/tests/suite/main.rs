@@ -14,5 +14,8 @@ mod processes;
 mod refusals;
 mod signals;
 mod stdin;
+mod terminal_bounds;
+mod terminal_client;
+mod terminals;
 mod transport;
 mod users;
