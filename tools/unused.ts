@@ -16,6 +16,7 @@ const isSurface = (path: string): boolean => /^packages\/(contract|client|core|t
 /** tools that are run, not imported */
 const runTools = new Set([
   "@types/node",
+  "@types/ws",
   "oxfmt",
   "oxlint",
   "oxlint-tsgolint",

@@ -33,6 +33,7 @@ const keptIn: Record<string, RegExp> = {
   koffi: /^packages\/host\/src\/native\//,
   fastify: /^packages\/nexusd\/src\/http\//,
   "node:sqlite": /^packages\/(host\/src\/store|testing\/src)\//,
+  ws: /^packages\/(nexusd\/src\/http|client\/src)\//,
   yaml: /^packages\/nexusd\/src\/config\//,
   "@stricli/core": /^packages\/nexusctl\/src\//,
 };

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import type { CallInput, OperationName, OperationResult, Operations, Progress, progressType } from "@workfort/contract";
+import type { WebSocket } from "ws";
 import { fillPath } from "./address.ts";
 import { bytesOf, fromProblem, isProblem, parseJson, readJson, toError } from "./answer.ts";
 import { AnswerError } from "./errors.ts";
@@ -109,6 +110,11 @@ export class Client {
   ): Promise<Result<Name>> {
     const answer = await this.#send(name, input, "application/json", options, body);
     return (await this.#json(answer, options)) as Result<Name>;
+  }
+
+  /** Opens a WebSocket to the daemon; it has not connected yet. */
+  async webSocket(path: string, protocol: string): Promise<WebSocket> {
+    return await this.#transport.webSocket(path, protocol);
   }
 
   /** Closes kept connections; requests that are under way fail. */

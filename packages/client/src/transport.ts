@@ -1,5 +1,9 @@
 import type { Agent, ClientRequest, IncomingMessage, RequestOptions } from "node:http";
+import type { WebSocket } from "ws";
 import { DaemonUnreachable } from "./errors.ts";
+
+/** how long a WebSocket may take to be let in, in `ms` */
+const handshakeMs = 15_000;
 
 export type BodySource = Uint8Array | AsyncIterable<Uint8Array>;
 
@@ -68,6 +72,16 @@ export class Transport {
         return await this.send(outgoing);
       throw error;
     }
+  }
+
+  /** Opens a WebSocket; it has not connected yet. */
+  async webSocket(path: string, protocol: string): Promise<WebSocket> {
+    const { WebSocket: Socket } = await import("ws");
+    const options = { headers: this.#headers, perMessageDeflate: false, handshakeTimeout: handshakeMs };
+    const { socketPath } = this.#where;
+    if (socketPath == null) return new Socket(`${this.address.replace(/^http/, "ws")}${path}`, protocol, options);
+    const { connect } = process.getBuiltinModule("node:net");
+    return new Socket(`ws://localhost${path}`, protocol, { ...options, createConnection: () => connect(socketPath) });
   }
 
   close(): void {

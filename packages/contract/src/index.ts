@@ -13,4 +13,6 @@ export * from "./process.ts";
 export * from "./progress.ts";
 export * from "./system.ts";
 export * from "./token.ts";
+export * from "./terminal.ts";
+export type * from "./terminal-messages.ts";
 export * from "./vm.ts";

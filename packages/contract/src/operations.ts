@@ -9,6 +9,7 @@ import { Reference } from "./names.ts";
 import { Exec, ExecResult, outputStreamType, Process, ProcessId, SignalProcess, StartProcess } from "./process.ts";
 import { Health, Status } from "./system.ts";
 import { CreatedToken, CreateToken, Token } from "./token.ts";
+import { CreateTerminal, ResizeTerminal, Terminal, TerminalId } from "./terminal.ts";
 import { CreateVm, StartVm, StopVm, Vm, VmHistory, VmState } from "./vm.ts";
 
 const vm = exactly({ vm: Reference });
@@ -16,6 +17,7 @@ const image = exactly({ image: Reference });
 const workspace = exactly({ workspace: Reference });
 const drive = exactly({ drive: Reference });
 const process = exactly({ vm: Reference, process: ProcessId });
+const terminal = exactly({ vm: Reference, terminal: TerminalId });
 
 const flag = (description: string) =>
   oneOf(["true", "false"])
@@ -283,6 +285,59 @@ export const operations = {
     params: process,
     status: 204,
     errors: [...guestErrors, "guest_conflict"],
+  }),
+
+  "vm.terminal.create": operation({
+    method: "POST",
+    path: "/v1/vms/{vm}/terminals",
+    summary: "Open a terminal in a VM",
+    params: vm,
+    body: CreateTerminal,
+    result: Terminal,
+    status: 201,
+    errors: [...guestErrors, "cannot_start", "guest_conflict"],
+  }),
+  "vm.terminal.list": operation({
+    method: "GET",
+    path: "/v1/vms/{vm}/terminals",
+    summary: "List a VM's terminals",
+    params: vm,
+    result: z.object({ terminals: z.array(Terminal) }),
+    errors: guestErrors,
+  }),
+  "vm.terminal.get": operation({
+    method: "GET",
+    path: "/v1/vms/{vm}/terminals/{terminal}",
+    summary: "Show one terminal; as a WebSocket: look at it and type into it",
+    params: terminal,
+    result: Terminal,
+    errors: guestErrors,
+  }),
+  "vm.terminal.resize": operation({
+    method: "POST",
+    path: "/v1/vms/{vm}/terminals/{terminal}/resize",
+    summary: "Give a terminal another size",
+    params: terminal,
+    body: ResizeTerminal,
+    result: Terminal,
+    errors: [...guestErrors, "guest_conflict"],
+  }),
+  "vm.terminal.input": operation({
+    method: "POST",
+    path: "/v1/vms/{vm}/terminals/{terminal}/input",
+    summary: "Type into a terminal",
+    params: terminal,
+    bytesIn: true,
+    result: z.object({ accepted: z.int() }),
+    errors: [...guestErrors, "guest_conflict"],
+  }),
+  "vm.terminal.delete": operation({
+    method: "DELETE",
+    path: "/v1/vms/{vm}/terminals/{terminal}",
+    summary: "Hang a terminal up, and forget it",
+    params: terminal,
+    status: 204,
+    errors: guestErrors,
   }),
 
   "image.import": operation({

@@ -37,7 +37,7 @@ const argument = matching(/^[^\0]*$/, "must be text without NUL");
 const stdinAllowed = says("must be text of at most 1048576 characters");
 const signalAllowed = "must be a name without SIG, for example TERM, or a number from 1 to 64";
 
-const commandFields = {
+export const commandFields = {
   argv: z
     .array(argument, argvAllowed)
     .min(1, argvAllowed)

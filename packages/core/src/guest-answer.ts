@@ -1,12 +1,15 @@
 import type { Readable } from "node:stream";
 import { errorCatalogue, OutputStreamError, WorkfortError, type ErrorCode } from "@workfort/contract";
 import * as z from "zod";
-import type { GuestResponse } from "./ports.ts";
+import type { GuestLink, GuestRequest, GuestResponse } from "./ports.ts";
 
 /** Reading what a guest's agent answers, which may be anything, of any length. */
 
 /** what a failure says is short; a message quotes at most some hundred characters */
 const failureBytes = 64 * 1024;
+
+/** of a JSON answer of the agent: 512 processes with 1 MiB of arguments would be more, but then the listing is refused */
+const answerBytes = 64 * 1024 * 1024;
 
 const GuestError = z.object({
   error: z.object({
@@ -73,4 +76,31 @@ export async function readGuestJson(body: Readable, mostBytes: number): Promise<
   } catch (error) {
     throw new WorkfortError("agent_failed", "the agent's answer is not JSON", { cause: error });
   }
+}
+
+/** Asks an agent for JSON of a shape; whatever else it answers is an error. */
+export async function askJson<T>(link: GuestLink, request: GuestRequest, schema: z.ZodType<T>): Promise<T> {
+  const answer = await link.request(request);
+  if (answer.status >= 300) throw await toError(answer);
+  const parsed = schema.safeParse(await readGuestJson(answer.body, answerBytes));
+  if (!parsed.success)
+    throw new WorkfortError(
+      "agent_failed",
+      `the agent answered ${request.path} with something else than was asked for`,
+    );
+  return parsed.data;
+}
+
+/** Asks an agent for a stream of bytes. */
+export async function askStream(link: GuestLink, request: GuestRequest): Promise<Readable> {
+  const answer = await link.request(request);
+  if (answer.status >= 300) throw await toError(answer);
+  return answer.body;
+}
+
+/** Asks an agent to forget something. */
+export async function askToForget(link: GuestLink, path: string): Promise<void> {
+  const answer = await link.request({ method: "DELETE", path });
+  if (answer.status !== 204) throw await toError(answer);
+  answer.body.resume();
 }

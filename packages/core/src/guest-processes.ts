@@ -9,7 +9,7 @@ import {
   type StartProcess,
 } from "@workfort/contract";
 import * as z from "zod";
-import { readGuestJson, toError, toldPlainly } from "./guest-answer.ts";
+import { askJson, askStream, askToForget, toldPlainly } from "./guest-answer.ts";
 import { newProcessId } from "./ids.ts";
 import type { GuestLink, GuestRequest } from "./ports.ts";
 import type { ProcessEvents } from "./process-events.ts";
@@ -21,8 +21,6 @@ import type { ProcessEvents } from "./process-events.ts";
 
 /** what `exec` keeps of each output */
 const execOutputBytes = 1_048_576;
-/** of a JSON answer of the agent: 512 processes with 1 MiB of arguments would be more, but then the listing is refused */
-const answerBytes = 64 * 1024 * 1024;
 
 export class GuestProcesses {
   readonly #link: GuestLink;
@@ -88,9 +86,7 @@ export class GuestProcesses {
   }
 
   async delete(id: string): Promise<void> {
-    const answer = await this.#link.request({ method: "DELETE", path: `/v1/processes/${id}` });
-    if (answer.status !== 204) throw await toError(answer);
-    answer.body.resume();
+    await askToForget(this.#link, `/v1/processes/${id}`);
   }
 
   /** Runs a command to its end and keeps the first MiB of each output. */
@@ -128,21 +124,11 @@ export class GuestProcesses {
   }
 
   async #json<T>(request: GuestRequest, schema: z.ZodType<T>): Promise<T> {
-    const answer = await this.#link.request(request);
-    if (answer.status >= 300) throw await toError(answer);
-    const parsed = schema.safeParse(await readGuestJson(answer.body, answerBytes));
-    if (!parsed.success)
-      throw new WorkfortError(
-        "agent_failed",
-        `the agent answered ${request.path} with something else than was asked for`,
-      );
-    return parsed.data;
+    return await askJson(this.#link, request, schema);
   }
 
   async #stream(request: GuestRequest): Promise<Readable> {
-    const answer = await this.#link.request(request);
-    if (answer.status >= 300) throw await toError(answer);
-    return answer.body;
+    return await askStream(this.#link, request);
   }
 }
 

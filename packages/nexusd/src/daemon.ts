@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { promises as fs } from "node:fs";
 import { WorkfortError, type Status, type StorageStatus } from "@workfort/contract";
 import type { Locations } from "@workfort/contract/locations";
+import { GuestTerminals } from "@workfort/core";
 import { makePrivateDirectory, readTextIfThere, writeAtomically } from "@workfort/host/files.ts";
 import { pathsOf, requireRoomForSockets } from "@workfort/host/paths.ts";
 import { checkStore } from "@workfort/host/storage/store-check.ts";
@@ -14,6 +15,7 @@ import { Mcp } from "./http/mcp-routes.ts";
 import { HttpFace } from "./http/server.ts";
 import { systemHandlers } from "./http/system-handlers.ts";
 import { tokenHandlers } from "./http/token-handlers.ts";
+import { terminalHandlers } from "./http/terminal-handlers.ts";
 import { vmHandlers } from "./http/vm-handlers.ts";
 import { lockOrRefuse } from "./lock.ts";
 import { prometheusText } from "./prometheus.ts";
@@ -37,6 +39,7 @@ export class Daemon {
     this.#parts = parts;
     this.#configFile = needs.configFile;
     this.#notices = parts.store.notice === null ? [] : [parts.store.notice];
+    const terminalsOf = (vm: string): GuestTerminals => new GuestTerminals(parts.supervisor.guest(parts.vms.find(vm)));
     const handlers = {
       ...systemHandlers({
         version,
@@ -47,12 +50,14 @@ export class Daemon {
         events: parts.events,
       }),
       ...vmHandlers(parts),
+      ...terminalHandlers(terminalsOf),
       ...diskHandlers(parts),
       ...tokenHandlers(parts.tokens),
     };
     const { tokens, vms } = parts;
     this.#http = new HttpFace({
       handlers,
+      terminalsOf,
       mcp: new Mcp(async () => {
         const { McpEndpoint } = await import("./mcp/endpoint.ts");
         return new McpEndpoint({ handlers, tokens, defaults: parts.vmDefaults, log: needs.log });

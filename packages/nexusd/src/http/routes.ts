@@ -11,10 +11,11 @@ import {
 } from "@workfort/contract";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { Logger } from "pino";
+import { admitOwner, type Arrival } from "./admission.ts";
 import { readJsonBody } from "./body.ts";
 import { toWorkfortError } from "./errors.ts";
 import { sendEvents } from "./event-stream.ts";
-import type { Caller, Guard } from "./guard.ts";
+import type { Guard } from "./guard.ts";
 import { Bytes, EventStream, type Call, type Handlers } from "./handlers.ts";
 import { checkInput } from "./input.ts";
 
@@ -27,7 +28,7 @@ export function addRoutes(app: FastifyInstance, handlers: Handlers, guard: () =>
       url: row.path.replace(/\{(\w+)\}/g, ":$1"),
       handler: async (request, reply) => {
         try {
-          admitOwner(guard(), request, row.public ?? false);
+          admitOwner(guard(), arrivalOf(request), row.public ?? false);
           await answer(name, row, handlers, request, reply);
         } catch (error) {
           sendProblem(reply, error, log);
@@ -37,7 +38,7 @@ export function addRoutes(app: FastifyInstance, handlers: Handlers, guard: () =>
   }
   app.setNotFoundHandler((request, reply) => {
     try {
-      admitOwner(guard(), request, false);
+      admitOwner(guard(), arrivalOf(request));
       throw unknownPath(request.method, request.url.split("?")[0] ?? "", reply);
     } catch (error) {
       sendProblem(reply, error, log);
@@ -45,26 +46,9 @@ export function addRoutes(app: FastifyInstance, handlers: Handlers, guard: () =>
   });
 }
 
-/** Who asks. The Unix socket has no port, and its mode is guard enough. */
-export function admit(guard: Guard | null, request: FastifyRequest): Caller {
-  return admitOrigin(guard, request)?.identify(request.headers) ?? { kind: "owner" };
-}
-
-/** The API is the owner's. */
-function admitOwner(guard: Guard | null, request: FastifyRequest, isPublic: boolean): void {
-  const knows = admitOrigin(guard, request);
-  if (isPublic || knows === null) return;
-  if (knows.identify(request.headers).kind !== "owner")
-    throw new WorkfortError("forbidden", "a token with a scope opens MCP alone", { hint: "POST /mcp" });
-}
-
-/** The guard of the port where there is one, once it has let the page or program in. */
-function admitOrigin(guard: Guard | null, request: FastifyRequest): Guard | null {
-  const port = request.raw.socket.localPort;
-  if (port === undefined) return null;
-  if (guard === null) throw new Error("TCP is served without a guard");
-  guard.checkOrigin(request.headers, port);
-  return guard;
+/** A request as its admission sees it. */
+export function arrivalOf({ headers, raw }: FastifyRequest): Arrival {
+  return { headers, port: raw.socket.localPort };
 }
 
 type AnyHandler = (input: unknown, call: Call) => unknown;

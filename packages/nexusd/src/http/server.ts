@@ -2,13 +2,15 @@ import { promises as fs } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { connect, type AddressInfo } from "node:net";
 import { WorkfortError, type FieldIssue } from "@workfort/contract";
-import type { Tokens, Vms } from "@workfort/core";
+import type { GuestTerminals, Tokens, Vms } from "@workfort/core";
 import fastify, { type FastifyError, type FastifyInstance } from "fastify";
 import type { Logger } from "pino";
+import { admit } from "./admission.ts";
 import { Guard } from "./guard.ts";
 import type { Handlers } from "./handlers.ts";
 import { addMcpRoutes, type Mcp } from "./mcp-routes.ts";
-import { addRoutes, admit, sendProblem } from "./routes.ts";
+import { addRoutes, arrivalOf, sendProblem } from "./routes.ts";
+import { TerminalDoor } from "./terminal-door.ts";
 
 /** One set of routes behind two doors: the Unix socket, and TCP with a guard. */
 const headersTimeoutMs = 10_000;
@@ -25,6 +27,7 @@ export class HttpFace {
   readonly #socket: string;
   readonly #guardFor: (host: string) => Guard;
   readonly #mcp: Mcp;
+  readonly #terminals: TerminalDoor;
   #guard: Guard | null = null;
   /** host:port once TCP is served */
   tcp: string | null = null;
@@ -32,6 +35,7 @@ export class HttpFace {
   constructor(needs: {
     handlers: Handlers;
     mcp: Mcp;
+    terminalsOf: (vm: string) => GuestTerminals;
     vms: Vms;
     tokens: Tokens;
     socket: string;
@@ -39,6 +43,7 @@ export class HttpFace {
     log: Logger;
   }) {
     const { tokens, ownersToken } = needs;
+    this.#terminals = new TerminalDoor(needs.terminalsOf, () => this.#guard);
     this.#socket = needs.socket;
     this.#mcp = needs.mcp;
     this.#guardFor = (host) => new Guard({ ownersToken, host, authenticate: (secret) => tokens.authenticate(secret) });
@@ -58,7 +63,7 @@ export class HttpFace {
       mcp: needs.mcp,
       vms: needs.vms,
       tokens,
-      admit: (request) => admit(this.#guard, request),
+      admit: (request) => admit(this.#guard, arrivalOf(request)),
       log: needs.log,
     });
   }
@@ -83,6 +88,7 @@ export class HttpFace {
   async close(graceMs: number): Promise<void> {
     const closed = this.#servers.map((server) => new Promise((resolve) => server.close(resolve)));
     for (const server of this.#servers) server.closeIdleConnections();
+    this.#terminals.close();
     await this.#mcp.close();
     const cut = setTimeout(() => this.#servers.forEach((server) => server.closeAllConnections()), graceMs);
     await Promise.all(closed);
@@ -135,9 +141,11 @@ export class HttpFace {
         connectionsCheckingInterval: headersCheckMs,
         requestTimeout: 0,
         keepAliveTimeout: idleConnectionMs,
+        shouldUpgradeCallback: (request) => this.#terminals.wants(request),
       },
       (request, response) => this.#app.routing(request, response),
     );
+    server.on("upgrade", (request, socket, head) => this.#terminals.take(request, socket, head));
     server.maxConnections = maxConnections;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     server.once("error", reject);

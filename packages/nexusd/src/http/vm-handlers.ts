@@ -1,8 +1,9 @@
 import { Readable } from "node:stream";
 import type { ConsoleArchive, GuestProcesses, Metrics, Supervisor, Vms } from "@workfort/core";
 import { Bytes, type Handlers } from "./handlers.ts";
+import type { TerminalOperation } from "./terminal-handlers.ts";
 
-type VmOperation = Extract<keyof Handlers, `vm.${string}` | `process.${string}`>;
+type VmOperation = Exclude<Extract<keyof Handlers, `vm.${string}` | `process.${string}`>, TerminalOperation>;
 
 /** VMs, and the processes in them */
 export function vmHandlers({

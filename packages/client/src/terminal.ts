@@ -1,0 +1,113 @@
+import type { CreateTerminal, Terminal } from "@workfort/contract";
+import { WorkfortError } from "@workfort/contract/errors";
+import { fillPath } from "./address.ts";
+import type { Client } from "./client.ts";
+import { Backoff, retryDelaysMs } from "./retry.ts";
+import { TerminalConnection, type TerminalListener, type TerminalSize } from "./terminal-connection.ts";
+
+export type { TerminalSize } from "./terminal-connection.ts";
+
+const protocol = "workfort.terminal";
+
+export interface TerminalOptions extends TerminalListener {
+  vm: string;
+  terminal: string;
+  /** what it is made with where it is not there; null: it has to be there */
+  create: Omit<Partial<CreateTerminal>, "id" | "columns" | "rows"> | null;
+  /** the viewer's own size, which the terminal takes; null leaves it as it is */
+  size: () => TerminalSize | null;
+  readOnly?: boolean | undefined;
+  /** the line broke and is made again; the screen comes anew */
+  onBreak?: ((error: unknown) => void) | undefined;
+  /** ends the view, not the terminal */
+  signal?: AbortSignal | undefined;
+  /** waits between tries to connect again, in `ms` */
+  retryDelaysMs?: readonly number[] | undefined;
+}
+
+/**
+ * A view of a terminal in a VM, kept up over breaks of the line. What is typed while the line is down is lost, and
+ * what was on its way when it broke may be; nothing is typed twice.
+ */
+export class AttachedTerminal {
+  readonly #client: Client;
+  readonly #options: TerminalOptions;
+  #connection: TerminalConnection | null = null;
+
+  constructor(client: Client, options: TerminalOptions) {
+    this.#client = client;
+    this.#options = options;
+  }
+
+  /** Until the terminal has ended; gives it as it ended. */
+  async toEnd(): Promise<Terminal> {
+    const { onBreak, retryDelaysMs: delays = retryDelaysMs, signal = new AbortController().signal } = this.#options;
+    const backoff = new Backoff(delays);
+    const stop = (): void => this.#connection?.close();
+    signal.addEventListener("abort", stop, { once: true });
+    try {
+      for (let shown = false; ;) {
+        try {
+          return await this.#connect(() => {
+            backoff.reset();
+            shown = true;
+          });
+        } catch (error) {
+          signal.throwIfAborted();
+          if (isMissing(error) && !shown && this.#options.create !== null && (await this.#create())) continue;
+          await backoff.afterFailure(error, signal);
+          onBreak?.(error);
+        }
+      }
+    } finally {
+      signal.removeEventListener("abort", stop);
+      this.#connection?.close();
+    }
+  }
+
+  /** Types bytes in; false where the line is down. */
+  async type(bytes: Uint8Array): Promise<boolean> {
+    return (await this.#connection?.type(bytes)) ?? false;
+  }
+
+  resize(size: TerminalSize): void {
+    this.#connection?.resize(size);
+  }
+
+  async #connect(onShown: () => void): Promise<Terminal> {
+    const { vm, terminal, readOnly = false, size } = this.#options;
+    const own = readOnly ? null : size();
+    const query = {
+      ...(own === null ? {} : { columns: String(own.columns), rows: String(own.rows) }),
+      ...(readOnly ? { readOnly: "true" } : {}),
+    };
+    const path = fillPath("/v1/vms/{vm}/terminals/{terminal}", { vm, terminal }, query);
+    const socket = await this.#client.webSocket(path, protocol);
+    const connection = new TerminalConnection(socket, this.#client.address, {
+      ...this.#options,
+      onScreen: async (screen) => {
+        onShown();
+        await this.#options.onScreen(screen);
+      },
+    });
+    this.#connection = connection;
+    return await connection.ended;
+  }
+
+  /** Makes the terminal; false where it cannot be said whether it is there. */
+  async #create(): Promise<boolean> {
+    const { vm, terminal, create, size, signal } = this.#options;
+    try {
+      const body = { ...create, ...size(), id: terminal };
+      await this.#client.call("vm.terminal.create", { params: { vm }, body }, { signal });
+    } catch (error) {
+      // made by somebody else meanwhile, or by a try whose answer was lost
+      if (!(error instanceof WorkfortError && error.code === "guest_conflict")) throw error;
+    }
+    return true;
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof WorkfortError && error.code === "not_found";
+}
