@@ -8,6 +8,8 @@ import { TerminalConnection, type TerminalListener, type TerminalSize } from "./
 export type { TerminalSize } from "./terminal-connection.ts";
 
 const protocol = "workfort.terminal";
+/** of what is typed before there is a terminal; a piece is what a terminal gives at a time, at most 64 KiB */
+const maxEarlyPieces = 64;
 
 export interface TerminalOptions extends TerminalListener {
   vm: string;
@@ -33,6 +35,8 @@ export class AttachedTerminal {
   readonly #client: Client;
   readonly #options: TerminalOptions;
   #connection: TerminalConnection | null = null;
+  /** typed before the terminal was shown for the first time; null since then */
+  #early: Uint8Array[] | null = [];
 
   constructor(client: Client, options: TerminalOptions) {
     this.#client = client;
@@ -54,7 +58,10 @@ export class AttachedTerminal {
           });
         } catch (error) {
           signal.throwIfAborted();
-          if (isMissing(error) && !shown && this.#options.create !== null && (await this.#create())) continue;
+          if (isMissing(error) && !shown && this.#options.create !== null) {
+            await this.#create();
+            continue;
+          }
           await backoff.afterFailure(error, signal);
           onBreak?.(error);
         }
@@ -65,8 +72,9 @@ export class AttachedTerminal {
     }
   }
 
-  /** Types bytes in; false where the line is down. */
+  /** Types bytes in; false where the line is down. What is typed before there was one goes in when there is. */
   async type(bytes: Uint8Array): Promise<boolean> {
+    if (this.#early !== null) return this.#early.push(bytes) <= maxEarlyPieces;
     return (await this.#connection?.type(bytes)) ?? false;
   }
 
@@ -87,6 +95,7 @@ export class AttachedTerminal {
       ...this.#options,
       onScreen: async (screen) => {
         onShown();
+        await this.#typeEarly();
         await this.#options.onScreen(screen);
       },
     });
@@ -94,8 +103,14 @@ export class AttachedTerminal {
     return await connection.ended;
   }
 
-  /** Makes the terminal; false where it cannot be said whether it is there. */
-  async #create(): Promise<boolean> {
+  async #typeEarly(): Promise<void> {
+    const early = this.#early ?? [];
+    this.#early = null;
+    for (const bytes of early.slice(0, maxEarlyPieces)) await this.type(bytes);
+  }
+
+  /** Makes the terminal. */
+  async #create(): Promise<void> {
     const { vm, terminal, create, size, signal } = this.#options;
     try {
       const body = { ...create, ...size(), id: terminal };
@@ -104,7 +119,6 @@ export class AttachedTerminal {
       // made by somebody else meanwhile, or by a try whose answer was lost
       if (!(error instanceof WorkfortError && error.code === "guest_conflict")) throw error;
     }
-    return true;
   }
 }
 

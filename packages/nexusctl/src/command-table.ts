@@ -10,7 +10,7 @@ export interface Leaf {
 /** a word that more words follow */
 export interface Group {
   readonly summary: string;
-  readonly commands: Readonly<Record<string, Leaf>>;
+  readonly commands: Readonly<Record<string, Entry>>;
   readonly aliases?: readonly string[];
 }
 
@@ -37,6 +37,23 @@ export const commandTable: Readonly<Record<string, Entry>> = {
         aliases: ["rm"],
       },
       exec: { summary: "Run a command in a VM", load: () => import("./commands/vm/exec.ts") },
+      attach: { summary: "Be at a terminal of a VM", load: () => import("./commands/vm/attach.ts") },
+      terminal: {
+        summary: "Terminals of a VM, which vm attach shows",
+        commands: {
+          list: {
+            summary: "List a VM's terminals",
+            load: () => import("./commands/vm/terminal/list.ts"),
+            aliases: ["ls"],
+          },
+          resize: { summary: "Give a terminal another size", load: () => import("./commands/vm/terminal/resize.ts") },
+          delete: {
+            summary: "Hang a terminal up, and forget it",
+            load: () => import("./commands/vm/terminal/delete.ts"),
+            aliases: ["rm"],
+          },
+        },
+      },
       logs: { summary: "Read a VM's console", load: () => import("./commands/vm/logs.ts") },
       metrics: {
         summary: "Show what a VM uses of the host, and what its disks have done",
@@ -150,13 +167,16 @@ export interface Walk {
 }
 
 export function walk(words: readonly string[]): Walk {
-  const first = find(commandTable, words[0]);
-  if (first === null) return { path: [], entry: null, rest: words };
-  const [name, entry] = first;
-  if (!isGroup(entry)) return { path: [name], entry, rest: words.slice(1) };
-  const second = find(entry.commands, words[1]);
-  if (second === null) return { path: [name], entry, rest: words.slice(1) };
-  return { path: [name, second[0]], entry: second[1], rest: words.slice(2) };
+  const path: string[] = [];
+  let entry: Entry | null = null;
+  for (let table: Group["commands"] | null = commandTable; table !== null;) {
+    const found: [string, Entry] | null = find(table, words[path.length]);
+    if (found === null) break;
+    path.push(found[0]);
+    entry = found[1];
+    table = isGroup(entry) ? entry.commands : null;
+  }
+  return { path, entry, rest: words.slice(path.length) };
 }
 
 function find<T extends Entry>(table: Readonly<Record<string, T>>, word: string | undefined): [string, T] | null {

@@ -3,15 +3,18 @@ import { readdirSync } from "node:fs";
 import { test } from "node:test";
 import { operations, type OperationName } from "@workfort/contract";
 import type { AnyCommand } from "../../src/command.ts";
-import { commandTable, isGroup, walk, type Leaf } from "../../src/command-table.ts";
+import { commandTable, isGroup, walk, type Entry, type Leaf } from "../../src/command-table.ts";
 import { painter } from "../../src/format/colour.ts";
 import { renderHelp } from "../../src/help.ts";
 import { disambiguate } from "../../src/scan.ts";
 
-const leaves: [path: string[], leaf: Leaf][] = Object.entries(commandTable).flatMap(
-  ([name, entry]): [string[], Leaf][] =>
-    isGroup(entry) ? Object.entries(entry.commands).map(([verb, leaf]) => [[name, verb], leaf]) : [[[name], entry]],
-);
+const leaves = leavesOf(commandTable);
+
+function leavesOf(table: Readonly<Record<string, Entry>>, above: string[] = []): [path: string[], leaf: Leaf][] {
+  return Object.entries(table).flatMap(([name, entry]): [string[], Leaf][] =>
+    isGroup(entry) ? leavesOf(entry.commands, [...above, name]) : [[[...above, name], entry]],
+  );
+}
 
 test("a command's file is where its words say", () => {
   const files = readdirSync(new URL("../../src/commands", import.meta.url), { recursive: true, encoding: "utf8" });
@@ -39,6 +42,7 @@ test("aliases lead to the same command", () => {
     path: ["vm", "delete"],
     rest: ["dev"],
   });
+  assert.deepEqual(walk(["vm", "terminal", "rm", "dev", "main"]).rest, ["dev", "main"]);
   assert.deepEqual(walk(["vm", "nonsense"]).path, ["vm"]);
   assert.deepEqual(walk(["nonsense"]).path, []);
 });

@@ -1,6 +1,7 @@
 import type { Cli } from "../../cli.ts";
 import { defineCommand } from "../../command.ts";
 import { runInGuest } from "../../exec/run-in-guest.ts";
+import { UsageError } from "../../failures.ts";
 import { parseDuration, parseVariable, text } from "../../parse.ts";
 
 interface Flags {
@@ -9,6 +10,7 @@ interface Flags {
   readonly env?: readonly (readonly [key: string, value: string])[];
   readonly timeout?: number;
   readonly stdin?: boolean;
+  readonly tty?: boolean;
   readonly json?: boolean;
 }
 
@@ -55,6 +57,12 @@ export default defineCommand({
         withNegated: false,
         brief: "pass this command's stdin to it; without, it has none",
       },
+      tty: {
+        kind: "boolean",
+        optional: true,
+        withNegated: false,
+        brief: "on a terminal of its own, typed into from here; it goes with the command",
+      },
       json: {
         kind: "boolean",
         optional: true,
@@ -62,7 +70,7 @@ export default defineCommand({
         brief: "print exit code and the first MiB of each output as one JSON object",
       },
     },
-    aliases: { u: "user", w: "cwd", e: "env", i: "stdin" },
+    aliases: { u: "user", w: "cwd", e: "env", i: "stdin", t: "tty" },
   },
   commandAfter: 1,
   about:
@@ -72,6 +80,7 @@ export default defineCommand({
     ["vm exec dev -- uname -a", "what is after NAME goes to the guest, flags and all"],
     ["vm exec dev -- sh -c 'cd /srv && make 2>&1'", "with a shell"],
     ["vm exec dev -i -- tar -x -C /srv < files.tar", "with input"],
+    ["vm exec dev -it -- python3", "at a terminal; vm attach for one that stays"],
     ["vm exec --user 1000 -e CI=1 --timeout 5m dev -- npm test", "as somebody, with a variable and a limit"],
   ],
   async run(cli: Cli, flags: Flags, name: string, ...argv: readonly string[]) {
@@ -82,6 +91,12 @@ export default defineCommand({
       ...(flags.user === undefined ? {} : { user: flags.user }),
       ...(flags.timeout === undefined ? {} : { timeoutMs: flags.timeout }),
     };
+    if (flags.tty) {
+      if (flags.json || flags.timeout !== undefined)
+        throw new UsageError("--tty goes neither with --json nor with --timeout");
+      const { runOnTerminal } = await import("../../terminal/exec.ts");
+      return await runOnTerminal(cli, name, start);
+    }
     return await runInGuest(cli, name, start, { stdin: flags.stdin ?? false, json: flags.json ?? false });
   },
 });
