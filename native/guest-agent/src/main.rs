@@ -2,11 +2,13 @@
 //! The protocol is in codex/reference/guest-protocol.md.
 //!
 //! One thread. `boot` turns the initramfs into a running system; `transport` keeps the lines to the host; `http`
-//! answers requests on them; `process` and `terminal` hold what outlives any line; `power` ends the VM.
+//! answers requests on them; `process` and `terminal` hold what outlives any line; `files` has workers read and change
+//! files; `power` ends the VM.
 #![deny(unsafe_op_in_unsafe_fn)]
 
 mod boot;
 mod device_events;
+mod files;
 mod guest_file;
 mod http;
 mod identity;
@@ -24,6 +26,9 @@ use transport::Transports;
 fn main() -> ExitCode {
     let first_instruction_ms = sys::since_boot_ms();
     let as_init = std::process::id() == 1;
+    if !as_init && std::env::args_os().nth(1).is_some_and(|word| word == files::WORKER_ARGUMENT) {
+        return files::work();
+    }
     let mut failed_mounts = Vec::new();
     let transports = if as_init {
         failed_mounts = boot::run();
@@ -45,8 +50,11 @@ fn main() -> ExitCode {
     };
     let agent = Rc::new(http::Agent::new(first_instruction_ms, failed_mounts, sys::raise_file_limit()));
     tokio::task::LocalSet::new().block_on(&runtime, async move {
-        let terminals = agent.terminals.clone();
-        let note_other = move |pid, ended| terminals.note_exit(pid, ended);
+        let (terminals, crew) = (agent.terminals.clone(), agent.crew.clone());
+        let note_other = move |pid, ended| {
+            terminals.note_exit(pid, ended);
+            crew.note_exit(pid, ended);
+        };
         tokio::task::spawn_local(process::reap(agent.processes.clone(), note_other));
         if as_init {
             tokio::task::spawn_local(power::heed_ctrl_alt_del(agent.processes.clone()));

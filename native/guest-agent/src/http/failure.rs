@@ -11,7 +11,7 @@ pub struct Failure {
     pub status: StatusCode,
     code: &'static str,
     message: String,
-    /// symbolic, only with `cannot_start`
+    /// symbolic, only where the kernel refused
     errno: Option<&'static str>,
     /// what it was that failed, only with `cannot_start`
     at: Option<&'static str>,
@@ -54,6 +54,37 @@ impl Failure {
         failure
     }
 
+    /// What the kernel said to an operation on files, `what` being its object.
+    pub fn of_file(what: &str, why: &std::io::Error) -> Self {
+        let errno = why.raw_os_error().unwrap_or(0);
+        let (status, code) = match errno {
+            libc::ENOENT => (404, "not_found"),
+            libc::EACCES | libc::EPERM | libc::EROFS => (403, "permission_denied"),
+            libc::EEXIST => (409, "exists"),
+            libc::ENOTDIR => (409, "not_a_directory"),
+            libc::EISDIR => (409, "is_a_directory"),
+            libc::ENOTEMPTY => (409, "not_empty"),
+            libc::EINVAL | libc::ENAMETOOLONG => (400, "bad_request"),
+            libc::EFBIG => (413, "too_large"),
+            libc::ENOSPC | libc::EDQUOT => (507, "no_space"),
+            _ => (422, "file_failed"),
+        };
+        let status = StatusCode::from_u16(status).unwrap_or_default();
+        let mut failure = Self::new(status, code, &format!("{what}: {why}"));
+        failure.errno = (errno != 0).then(|| errno_name(errno));
+        failure
+    }
+
+    /// A pipe, a socket or a device where a file with content is needed.
+    pub fn not_a_file(what: &str) -> Self {
+        Self::new(StatusCode::CONFLICT, "not_a_file", &format!("{what}: not a regular file"))
+    }
+
+    /// An archive that would write elsewhere, or that is none.
+    pub fn bad_archive(message: &str) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_archive", message)
+    }
+
     pub fn body(&self) -> Value {
         let mut error = json!({ "code": self.code, "message": self.message });
         for (name, value) in [("errno", self.errno), ("at", self.at)] {
@@ -65,13 +96,16 @@ impl Failure {
     }
 }
 
-/// what pipe(2), fork(2), setgroups(2), chdir(2) and execve(2) may give
+/// what the calls of a start, and those on files, may give
 fn errno_name(errno: i32) -> &'static str {
     match errno {
         libc::E2BIG => "E2BIG",
         libc::EACCES => "EACCES",
         libc::EAGAIN => "EAGAIN",
         libc::EBUSY => "EBUSY",
+        libc::EDQUOT => "EDQUOT",
+        libc::EEXIST => "EEXIST",
+        libc::EFBIG => "EFBIG",
         libc::EINVAL => "EINVAL",
         libc::EIO => "EIO",
         libc::EISDIR => "EISDIR",
@@ -79,17 +113,25 @@ fn errno_name(errno: i32) -> &'static str {
         libc::ELOOP => "ELOOP",
         libc::EMFILE => "EMFILE",
         libc::ENAMETOOLONG => "ENAMETOOLONG",
+        libc::EMLINK => "EMLINK",
         libc::ENFILE => "ENFILE",
         libc::ENODEV => "ENODEV",
         libc::ENOENT => "ENOENT",
         libc::ENOEXEC => "ENOEXEC",
         libc::ENOMEM => "ENOMEM",
         libc::ENOSPC => "ENOSPC",
+        libc::ENOSYS => "ENOSYS",
         libc::ENOTCONN => "ENOTCONN",
         libc::ENOTDIR => "ENOTDIR",
+        libc::ENOTEMPTY => "ENOTEMPTY",
+        libc::ENXIO => "ENXIO",
+        libc::EOPNOTSUPP => "EOPNOTSUPP",
         libc::EPERM => "EPERM",
+        libc::EROFS => "EROFS",
         libc::ESTALE => "ESTALE",
+        libc::ETIMEDOUT => "ETIMEDOUT",
         libc::ETXTBSY => "ETXTBSY",
+        libc::EXDEV => "EXDEV",
         _ => "EUNKNOWN",
     }
 }

@@ -15,8 +15,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use failure::Failure;
+pub use query::Query;
 
 use crate::boot::FailedMount;
+use crate::files::Crew;
 use crate::process::Processes;
 use crate::sys::FileLimit;
 use crate::terminal::Terminals;
@@ -31,13 +33,15 @@ pub struct Agent {
     pub failed_mounts: Vec<FailedMount>,
     pub processes: Rc<Processes>,
     pub terminals: Rc<Terminals>,
+    /// who works on files
+    pub crew: Rc<Crew>,
 }
 
 impl Agent {
     pub fn new(userspace_start_ms: f64, failed_mounts: Vec<FailedMount>, file_limit: FileLimit) -> Self {
         let processes = Rc::new(Processes::new(file_limit));
         let terminals = Rc::new(Terminals::new(processes.clone()));
-        Agent { userspace_start_ms, failed_mounts, processes, terminals }
+        Agent { userspace_start_ms, failed_mounts, processes, terminals, crew: Rc::default() }
     }
 }
 
@@ -74,7 +78,7 @@ pub fn send_head(
 }
 
 /// Reads a JSON object; an absent body counts as an empty one.
-async fn read_json<T: DeserializeOwned>(body: &mut RecvStream) -> Result<T, Failure> {
+pub async fn read_json<T: DeserializeOwned>(body: &mut RecvStream) -> Result<T, Failure> {
     let mut bytes = Vec::new();
     while let Some(chunk) = body.data().await {
         let chunk = chunk.map_err(|why| Failure::bad_request(&format!("the body broke off: {why}")))?;

@@ -1,4 +1,4 @@
-//! Query strings: known names, each at most once, no escapes (none of their values needs any).
+//! Query strings: known names, each at most once. Only texts may have escapes.
 
 use super::Failure;
 
@@ -36,13 +36,18 @@ impl<'a> Query<'a> {
         }
     }
 
-    /// a number from 0 to 65535, if it is there
-    pub fn number(&self, name: &str) -> Result<Option<u16>, Failure> {
-        let Some(text) = self.get(name) else { return Ok(None) };
-        let digits_only = text.bytes().all(|byte| byte.is_ascii_digit());
-        match text.parse() {
-            Ok(number) if digits_only => Ok(Some(number)),
-            _ => Err(Failure::bad_request(&format!("query: {name} is a number"))),
+    /// a whole number below 2^53
+    pub fn number(&self, name: &str) -> Result<Option<u64>, Failure> {
+        self.get(name).map(|_| self.offset(name)).transpose()
+    }
+
+    /// text in UTF-8, percent-encoded
+    pub fn text(&self, name: &str) -> Result<Option<String>, Failure> {
+        let decoded = self.get(name).map(|text| decode(text).and_then(|bytes| String::from_utf8(bytes).ok()));
+        match decoded {
+            None => Ok(None),
+            Some(Some(text)) => Ok(Some(text)),
+            Some(None) => Err(Failure::bad_request(&format!("query: {name} is percent-encoded UTF-8"))),
         }
     }
 
@@ -56,6 +61,19 @@ impl<'a> Query<'a> {
     }
 }
 
+fn decode(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        let digit = |digit: u8| char::from(digit).to_digit(16);
+        bytes.push(match byte {
+            b'%' => (digit(rest.next()?)? * 16 + digit(rest.next()?)?) as u8,
+            byte => byte,
+        });
+    }
+    Some(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,6 +84,17 @@ mod tests {
         assert_eq!(query.offset("stdout").unwrap(), 17);
         assert_eq!(query.offset("stderr").unwrap(), 0);
         assert!(query.flag("follow").unwrap());
+    }
+
+    #[test]
+    fn texts_have_their_escapes_undone() {
+        let query = Query::parse(Some("path=/a%20b%26c%3D%C3%A4+%25&user="), &["path", "user"]).unwrap();
+        assert_eq!(query.text("path").unwrap().unwrap(), "/a b&c=ä+%");
+        assert_eq!(query.text("user").unwrap().unwrap(), "");
+        assert_eq!(Query::parse(None, &[]).unwrap().text("path").unwrap(), None);
+        for bad in ["path=%", "path=%2", "path=%zz", "path=%ff"] {
+            assert!(Query::parse(Some(bad), &["path"]).unwrap().text("path").is_err(), "{bad}");
+        }
     }
 
     #[test]

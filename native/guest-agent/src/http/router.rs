@@ -13,7 +13,7 @@ use serde_json::json;
 use super::query::Query;
 use super::{Agent, Failure, read_json, send_empty, send_head, send_json, terminals};
 use crate::process::{self, Process, SignalRequest, StartRequest};
-use crate::{identity, power};
+use crate::{files, identity, power};
 
 const OUTPUT_STREAM: &str = "application/vnd.workfort.output";
 
@@ -43,6 +43,9 @@ pub async fn route(
 ) -> Result<(), Failure> {
     let (head, mut body) = request.into_parts();
     let path: Vec<&str> = head.uri.path().split('/').skip(1).collect();
+    if let ["v1", "files", what] = path.as_slice() {
+        return files::serve(agent, what, &head, body, respond).await;
+    }
     let query = match path.as_slice() {
         ["v1", "processes", _, "output"] => Query::parse(head.uri.query(), &["stdout", "stderr", "follow"]),
         ["v1", "processes", _, "stdin"] => Query::parse(head.uri.query(), &["offset", "close"]),

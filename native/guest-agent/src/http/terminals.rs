@@ -72,7 +72,11 @@ pub async fn route(
 fn wanted_size(query: &Query<'_>) -> Result<Option<Size>, Failure> {
     match (query.number("columns")?, query.number("rows")?) {
         (None, None) => Ok(None),
-        (Some(columns), Some(rows)) => Size { columns, rows }.check().map(Some),
+        (Some(columns), Some(rows)) => {
+            // more than fits is refused as too large
+            let bounded = |number| u16::try_from(number).unwrap_or(u16::MAX);
+            Size { columns: bounded(columns), rows: bounded(rows) }.check().map(Some)
+        }
         _ => Err(Failure::bad_request("query: columns and rows go together")),
     }
 }

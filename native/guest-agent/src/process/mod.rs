@@ -37,6 +37,7 @@ pub use signals::SignalRequest;
 pub use spawn::start;
 use stdin::Stdin;
 pub use table::Processes;
+pub use users::{User, find as find_user};
 
 /// between TERM and KILL when a process outlives its time
 const TIMEOUT_GRACE: Duration = Duration::from_secs(5);

@@ -57,9 +57,7 @@ impl Processes {
 
     /// The id for a process that is to start, if it may.
     pub fn admit(&self, wanted: Option<&str>) -> Result<String, Failure> {
-        if self.closed.get() {
-            return Err(Failure::conflict("the VM is ending"));
-        }
+        self.check_open()?;
         let list = self.list.borrow();
         if list.iter().filter(|process| !process.has_exited()).count() >= MOST_RUNNING {
             return Err(Failure::too_many(&format!("{MOST_RUNNING} processes run already")));
@@ -76,6 +74,11 @@ impl Processes {
                 }
             },
         }
+    }
+
+    /// Whether anything may still be started.
+    pub fn check_open(&self) -> Result<(), Failure> {
+        if self.closed.get() { Err(Failure::conflict("the VM is ending")) } else { Ok(()) }
     }
 
     /// Admits no more; false when that was so already.

@@ -4,9 +4,12 @@
 mod agent;
 mod client;
 mod frames;
+mod place;
 
+mod archives;
 mod bounds;
 mod endurance;
+mod files;
 mod hostility;
 mod identity;
 mod output;
@@ -19,3 +22,4 @@ mod terminal_client;
 mod terminals;
 mod transport;
 mod users;
+mod watching;
