@@ -16,6 +16,8 @@ const least = {
   "vm.exec": { argv: ["true"] },
   "process.start": { argv: ["true"] },
   "process.signal": { signal: "TERM" },
+  "vm.terminal.create": {},
+  "vm.terminal.resize": { columns: 80, rows: 24 },
   "image.import": { name: "other", source: "/nonexistent" },
   "workspace.create": { name: "other", image: "none" },
   "drive.create": { name: "other" },
@@ -30,6 +32,7 @@ const notReferences = [1, null, [], "vm_short", "VM", ""];
 const notNumbers = ["1", null, 1.5, true, {}, 1e300, -1e300];
 const notHostPaths = [1, "", "relative", "/a\0b", `/${"a".repeat(4096)}`];
 const notDriveSizes = [...notNumbers, 32 * 1024 ** 2 - 1, 16 * 1024 ** 4 + 1];
+const notSides = [...notNumbers, 0, 1001];
 const command = {
   argv: ["true", [], [1], ["a\0b"], Array.from({ length: 4097 }, () => "")],
   env: [[], "A=1", { A: 1 }, { "": "a" }, { "A=B": "a" }, { A: "a\0b" }, { "A\0": "a" }],
@@ -60,6 +63,16 @@ const refused: Record<WithBody, Record<string, readonly unknown[]>> = {
     attach: ["true", 1],
   },
   "process.signal": { signal: [0, 65, 1.5, "term", "", null, [9]] },
+  "vm.terminal.create": {
+    argv: command.argv,
+    env: command.env,
+    cwd: command.cwd,
+    user: command.user,
+    id: [1, null, "", "UPPER", "-a", "a".repeat(65)],
+    columns: notSides,
+    rows: notSides,
+  },
+  "vm.terminal.resize": { columns: notSides, rows: notSides },
   "image.import": {
     name: notNames,
     source: notHostPaths,
@@ -224,7 +237,8 @@ test("what comes in at the socket", async (context) => {
         for (const value of ["none", "vm_aaaaaaaaaaaa", "img_aaaaaaaaaaaa"]) {
           const body = name in least ? least[name as WithBody] : undefined;
           const problem = problemOf(await ask(door, { method, path: pathOf(name, value.toLowerCase()), body }));
-          const expected = path.includes("{process}") && value.includes("_") ? "invalid_request" : "not_found";
+          const expected =
+            /\{process\}|\{terminal\}/.test(path) && value.includes("_") ? "invalid_request" : "not_found";
           assert.equal(problem.code, expected, `${name} of ${value}: ${problem.detail}`);
         }
       }
