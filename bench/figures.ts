@@ -1,4 +1,4 @@
-/** One row of the table: a median beside its baseline's, from the same run, in turn. */
+/** One row of the table: a median (or what its name says) beside its baseline's, from the same run, in turn. */
 export interface Figure {
   name: string;
   unit: "ms" | "MiB";
@@ -17,17 +17,22 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? Number.NaN)) / 2;
 }
 
+export function percentile95(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.ceil(values.length * 0.95) - 1] ?? Number.NaN;
+}
+
 export async function timed(work: () => Promise<unknown>): Promise<number> {
   const begun = performance.now();
   await work();
   return performance.now() - begun;
 }
 
-/** Measures both in turn, A B A B …, and gives the medians. */
+/** Measures both in turn, A B A B …, and gives the medians, or what else `pick` makes of the values. */
 export async function paired(
   rounds: number,
   value: () => Promise<number>,
   baseline: () => Promise<number>,
+  pick: (values: readonly number[]) => number = median,
 ): Promise<{ value: number; baseline: number; rounds: number }> {
   const values: number[] = [];
   const baselines: number[] = [];
@@ -35,7 +40,7 @@ export async function paired(
     values.push(await value());
     baselines.push(await baseline());
   }
-  return { value: median(values), baseline: median(baselines), rounds };
+  return { value: pick(values), baseline: pick(baselines), rounds };
 }
 
 export function print(figures: readonly Figure[]): void {

@@ -9,6 +9,7 @@ const measurements: Record<string, () => Promise<(typeof import("./start.ts"))["
   create: async () => (await import("./create.ts")).measure,
   exec: async () => (await import("./exec.ts")).measure,
   mcp: async () => (await import("./mcp.ts")).measure,
+  terminal: async () => (await import("./terminal.ts")).measure,
   status: async () => (await import("./status.ts")).measure,
   twenty: async () => (await import("./twenty.ts")).measure,
   firecracker: async () => (await import("./firecracker.ts")).measure,
