@@ -7,6 +7,7 @@ use h2::RecvStream;
 use tokio::io::unix::AsyncFd;
 
 use super::Terminal;
+use super::pump::REOPEN;
 use crate::http::Failure;
 use crate::sys;
 
@@ -42,11 +43,11 @@ async fn write_some(pty: &AsyncFd<OwnedFd>, bytes: &[u8]) -> io::Result<usize> {
     loop {
         let mut ready = pty.writable().await?;
         let nobody_there = ready.ready().is_write_closed(); // it counts as ready for ever
-        if let Ok(written) = ready.try_io(|pty| sys::write(pty.get_ref().as_fd(), bytes)) {
-            return written;
-        }
-        if nobody_there {
-            return Err(io::ErrorKind::BrokenPipe.into());
+        match ready.try_io(|pty| sys::write(pty.get_ref().as_fd(), bytes)) {
+            Ok(Err(why)) if why.raw_os_error() == Some(libc::EIO) => tokio::time::sleep(REOPEN).await,
+            Ok(written) => return written,
+            Err(_) if nobody_there => tokio::time::sleep(REOPEN).await,
+            Err(_) => {}
         }
     }
 }

@@ -20,13 +20,18 @@ const TURN: Duration = Duration::from_millis(2);
 /// taken in after its process has exited, whatever others that have the terminal open go on printing
 const LAST_BYTES: usize = 256 * 1024;
 
+/// how often a terminal that nobody has open is looked at again
+pub const REOPEN: Duration = Duration::from_millis(50);
+
 impl Terminal {
     /// Until the terminal's process has exited and what it printed is taken in.
     pub async fn pump(self: Rc<Self>) {
         let Some(pty) = self.pty.borrow().clone() else { return };
         self.read_on(&pty).await;
         while self.exit.get().is_none() {
-            self.changed.notified().await;
+            // some programs hang their terminal up and open it again
+            tokio::time::sleep(REOPEN).await;
+            self.read_on(&pty).await;
         }
         self.read_rest(&pty).await;
         *self.pty.borrow_mut() = None;

@@ -42,7 +42,8 @@ pub fn meaning(sequence: &[u8], modes: &mut Modes) -> Meaning {
     match sequence {
         [_, b'[', rest @ ..] => parse(rest).map_or(Meaning::Keep, |csi| csi_meaning(&csi, modes)),
         [_, b']', rest @ ..] => command_meaning(rest, modes),
-        [_, b'P' | b'X' | b'^' | b'_', ..] => Meaning::Keep,
+        // strings; another coding of characters, or of answers
+        [_, b'P' | b'X' | b'^' | b'_' | b'%' | b' ', ..] => Meaning::Keep,
         [_, b'Z'] => Meaning::Ask(Question::PrimaryAttributes),
         [_, last @ (b'=' | b'>')] => {
             modes.set_keypad(*last == b'=');
@@ -80,8 +81,13 @@ fn csi_meaning(csi: &Csi<'_>, modes: &mut Modes) -> Meaning {
         (b'?', b"$", b'p') => Meaning::Ask(Question::PrivateMode(first)),
         (b'>', b"", b'q') => Meaning::Ask(Question::Version),
         (0, b"", b't') if first == 18 => Meaning::Ask(Question::Size),
-        // the other reports, the window's size and place, and a keyboard protocol that the model does not know
-        (_, _, b'c' | b'n' | b't' | b'x' | b'y') | (_, b"$", _) | (b'<'..=b'?', _, b'u') => Meaning::Keep,
+        // the other reports, the window's size and place, printing
+        (_, _, b'c' | b'i' | b'n' | b't' | b'x' | b'y') | (_, b"$", _) => Meaning::Keep,
+        // a keyboard protocol that the model does not know, and other levels of conformance
+        (b'<'..=b'?', _, b'u') | (0, b"\"", b'p') => Meaning::Keep,
+        // a terminal of before escape sequences were as they are, and mouse reports that wait for an answer
+        (b'?', b"", b'l') if csi.numbers.contains(&2) => Meaning::Keep,
+        (b'?', b"", b'h') if csi.numbers.contains(&1001) => Meaning::Keep,
         (0, b"", b'b') if first > MOST_REPETITIONS => Meaning::Keep,
         (b'?', b"", b'h' | b'l') => {
             csi.numbers.iter().for_each(|mode| modes.set(*mode, csi.last == b'h'));
@@ -150,6 +156,13 @@ mod tests {
             "\x1b[>1u",
             "\x1b[=c",
             "\x1b[65535b",
+            "\x1b[5i",
+            "\x1b[?4i",
+            "\x1b[?2l",
+            "\x1b[?1001h",
+            "\x1b[61\"p",
+            "\x1b%@",
+            "\x1b G",
         ] {
             assert_eq!(of(kept), Meaning::Keep, "{kept:?}");
         }

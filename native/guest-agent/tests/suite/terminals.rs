@@ -159,6 +159,18 @@ async fn programs_get_answers_with_and_without_viewers() {
 }
 
 #[tokio::test]
+async fn a_terminal_that_nobody_has_open_for_a_while_goes_on() {
+    let (_agent, mut client) = Agent::with_client().await;
+    let script = "exec 3<&- <&- >&- 2>&-; sleep 0.3; exec </dev/tty >/dev/tty 2>&1; echo back; read x; echo got $x";
+    client.create_terminal("t", script).await;
+    let mut view = client.view("t", "").await;
+    view.until("back").await;
+    client.type_in("t", "it\n").await;
+    assert_eq!(view.end().await["exitCode"], 0);
+    assert!(view.shown.contains("got it"), "{:?}", view.shown);
+}
+
+#[tokio::test]
 async fn a_user_owns_his_terminal() {
     if !is_root() {
         return;

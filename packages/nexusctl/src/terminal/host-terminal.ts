@@ -4,11 +4,11 @@ import { UsageError } from "../failures.ts";
 const { writeSync } = process.getBuiltinModule("node:fs");
 const { spawnSync } = process.getBuiltinModule("node:child_process");
 
-/** undoes what programs may have asked of a terminal: modes, margins, colours, the cursor's look, mouse, paste */
+/** undoes what programs may have asked of a terminal: modes, margins, colours, palette, the cursor's look, mouse, paste */
 const normal =
   "\u001B[?1047l\u001B[!p\u001B[0m\u001B(B\u000F\u001B[?7h\u001B[?25h\u001B[0 q\u001B[?1l\u001B>\u001B[?5l" +
   "\u001B[?9l\u001B[?1000l\u001B[?1002l\u001B[?1003l\u001B[?1004l\u001B[?1005l\u001B[?1006l\u001B[?1015l\u001B[?1016l" +
-  "\u001B[?2004l\u001B[>4;0m";
+  "\u001B[?2004l\u001B[>4;0m\u001B]104\u0007\u001B]110\u0007\u001B]111\u0007\u001B]112\u0007";
 const saveTitle = "\u001B[22;2t";
 const restoreTitle = "\u001B[23;2t";
 
