@@ -1,9 +1,9 @@
 //! The guest agent: PID 1 of a VM, through which the host runs commands in it.
 //! The protocol is in codex/reference/guest-protocol.md.
 //!
-//! One thread. `boot` turns the initramfs into a running system; `transport` keeps the lines to the host; `http`
-//! answers requests on them; `process` and `terminal` hold what outlives any line; `files` has workers read and change
-//! files; `power` ends the VM.
+//! One thread, but for `stats`. `boot` turns the initramfs into a running system; `transport` keeps the lines to the
+//! host; `http` answers requests on them; `process` and `terminal` hold what outlives any line; `files` has workers read
+//! and change files; `stats` tells what the guest uses; `power` ends the VM.
 #![deny(unsafe_op_in_unsafe_fn)]
 
 mod boot;
@@ -14,6 +14,7 @@ mod http;
 mod identity;
 mod power;
 mod process;
+mod stats;
 mod sys;
 mod terminal;
 mod transport;

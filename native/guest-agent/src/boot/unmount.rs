@@ -30,7 +30,7 @@ pub fn all() {
 }
 
 /// The kernel writes white space and backslashes in names as `\` and three octal digits.
-fn unescape(text: &str) -> PathBuf {
+pub fn unescape(text: &str) -> PathBuf {
     let bytes = text.as_bytes();
     let mut plain = Vec::with_capacity(bytes.len());
     let mut at = 0;

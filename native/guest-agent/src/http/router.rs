@@ -13,7 +13,7 @@ use serde_json::json;
 use super::query::Query;
 use super::{Agent, Failure, read_json, send_empty, send_head, send_json, terminals};
 use crate::process::{self, Process, SignalRequest, StartRequest};
-use crate::{files, identity, power};
+use crate::{files, identity, power, stats};
 
 const OUTPUT_STREAM: &str = "application/vnd.workfort.output";
 
@@ -60,6 +60,7 @@ pub async fn route(
         (&Method::GET, ["v1", "agent"]) => {
             send_json(respond, StatusCode::OK, &identity::describe(agent.userspace_start_ms, &agent.failed_mounts))
         }
+        (&Method::GET, ["v1", "stats"]) => send_json(respond, StatusCode::OK, &stats::collect().await?),
         (&Method::POST, ["v1", "identity"]) => {
             identity::apply(&read_json(&mut body).await?)?;
             send_json(respond, StatusCode::OK, &json!({}));

@@ -122,6 +122,22 @@ pub fn is_root_read_only() -> bool {
     }
 }
 
+/// Bytes in all, free, and free to users other than root. Waits for good where a server does not answer.
+pub fn file_system_usage(path: &str) -> io::Result<[u64; 3]> {
+    let path = text(path)?;
+    // SAFETY: all zeros is a valid record, it is valid for writing, and the path is NUL-terminated.
+    unsafe {
+        let mut about: libc::statvfs = std::mem::zeroed();
+        check(libc::statvfs(path.as_ptr(), &mut about))?;
+        Ok([about.f_blocks, about.f_bfree, about.f_bavail].map(|blocks| blocks.saturating_mul(about.f_frsize)))
+    }
+}
+
+pub fn page_bytes() -> u64 {
+    // SAFETY: plain system call.
+    unsafe { libc::sysconf(libc::_SC_PAGESIZE) as u64 }
+}
+
 /// Loads a kernel module from an open file.
 pub fn load_module(file: &impl AsRawFd) -> io::Result<()> {
     // SAFETY: an open descriptor and an empty parameter string.

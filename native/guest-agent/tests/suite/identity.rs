@@ -66,3 +66,49 @@ async fn power_ends_the_processes_and_then_the_agent() {
     eventually("the agent has ended", async || agent.has_ended()).await;
     assert_eq!(agent.children(), []);
 }
+
+#[tokio::test]
+async fn the_guests_use_of_what_it_has_is_told() {
+    let (agent, mut client) = Agent::with_client().await;
+    client.script("busy", "while :; do :; done").await;
+    let pid = client.get("/v1/processes/busy").await.1["pid"].as_u64().unwrap();
+    let busy_ms = async |client: &mut crate::client::Client| {
+        let (status, stats) = client.get("/v1/stats").await;
+        assert_eq!(status, 200, "{stats}");
+        let processes = stats["processes"].as_array().unwrap().clone();
+        let busy = processes.iter().find(|process| process["pid"].as_u64() == Some(pid)).cloned();
+        (stats, busy.unwrap_or_default())
+    };
+    let (stats, _) = busy_ms(&mut client).await;
+    for number in ["uptimeMs", "processorCount", "processCount", "threadCount"] {
+        assert!(stats[number].as_f64().unwrap() > 0.0, "{number}");
+    }
+    assert!(stats["cpu"]["idleMs"].as_u64().is_some() && stats["load"].as_array().unwrap().len() == 3);
+    let memory = &stats["memory"];
+    assert!(memory["totalBytes"].as_u64().unwrap() > memory["availableBytes"].as_u64().unwrap());
+    assert!(stats["fileSystems"].is_array());
+    assert!(stats["interfaces"].as_array().unwrap().iter().any(|one| one["name"] == "lo"));
+    eventually("the busy process has used processor time", async || {
+        busy_ms(&mut client).await.1["cpuMs"].as_u64().unwrap_or(0) >= 50
+    })
+    .await;
+    let (_, busy) = busy_ms(&mut client).await;
+    assert_eq!((&busy["command"], &busy["threads"]), (&json!("sh"), &json!(1)));
+    assert!(busy["residentBytes"].as_u64().unwrap() > 0 && busy["startedMs"].as_u64().unwrap() > 0);
+    assert!(agent.children().iter().any(|(child, _)| *child as u64 == busy["pid"].as_u64().unwrap()));
+}
+
+#[tokio::test]
+async fn many_may_ask_for_it_at_once() {
+    let (_agent, mut client) = Agent::with_client().await;
+    let asked: Vec<_> = (0..50)
+        .map(|_| {
+            let mut other = client.share();
+            tokio::spawn(async move { other.get("/v1/stats").await.0 })
+        })
+        .collect();
+    for one in asked {
+        assert_eq!(one.await.unwrap(), 200);
+    }
+    assert_eq!(client.get("/v1/stats?bogus=1").await.0, 400);
+}
