@@ -27,6 +27,8 @@ export interface CallOptions {
 
 export interface BytesAnswer {
   mediaType: string;
+  /** by lower-case name */
+  headers: Readonly<Record<string, string | string[] | undefined>>;
   /** to be read to its end, or ended early with `return()` */
   body: AsyncIterable<Uint8Array>;
 }
@@ -97,6 +99,7 @@ export class Client {
     const answer = await this.#send(name, input, "*/*", options);
     return {
       mediaType: answer.headers["content-type"] ?? "application/octet-stream",
+      headers: answer.headers,
       body: bytesOf(answer, this.address, options?.signal),
     };
   }

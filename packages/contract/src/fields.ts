@@ -33,6 +33,32 @@ export function hostPath() {
     .refine((path) => path.startsWith("/") && !path.includes("\0"), allowed);
 }
 
+/** path in a guest: absolute, or below the user's home */
+export function guestPath() {
+  const allowed = says("must be an absolute path in the guest, or one that begins with ~/, of at most 4096 characters");
+  return z
+    .string(allowed)
+    .max(4096, { ...allowed, abort: true })
+    .refine((path) => /^(\/|~(\/|$))/.test(path) && !path.includes("\0"), allowed)
+    .describe("absolute, or from the user's home with ~/");
+}
+
+/** query parameter that is true or false */
+export function flag(description: string) {
+  return oneOf(["true", "false"])
+    .default("false")
+    .transform((text) => text === "true")
+    .describe(description);
+}
+
+/** query parameter that counts bytes, 0 if absent */
+export function offset(description: string) {
+  return matching(/^\d{1,15}$/, "must be a whole number of bytes, of at most 15 digits")
+    .default("0")
+    .transform(Number)
+    .describe(description);
+}
+
 export function trueOrFalse() {
   return z.boolean(says("must be true or false"));
 }

@@ -2,6 +2,7 @@ export * from "./drive.ts";
 export * from "./errors.ts";
 export * from "./events.ts";
 export * from "./fields.ts";
+export * from "./file.ts";
 export * from "./image.ts";
 export * from "./metrics.ts";
 export * from "./names.ts";

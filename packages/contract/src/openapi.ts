@@ -38,7 +38,8 @@ function parameters(object: z.ZodObject | undefined, place: "path" | "query"): u
   if (object === undefined) return [];
   return Object.entries(object.shape).map(([name, field]) => {
     const described = schema(field as z.ZodType, "input");
-    return { name, in: place, required: place === "path", schema: described };
+    const required = place === "path" || !(field as z.ZodType).safeParse(undefined).success;
+    return { name, in: place, required, schema: described };
   });
 }
 

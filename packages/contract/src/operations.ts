@@ -1,7 +1,8 @@
 import * as z from "zod";
 import { AttachDrive, CreateDrive, Drive, DriveDetail, ResizeDrive } from "./drive.ts";
 import { ChangeTypes, Event, EventId, eventStreamType } from "./events.ts";
-import { exactly, matching, oneOf } from "./fields.ts";
+import { exactly, flag, offset } from "./fields.ts";
+import { fileOperations } from "./file-operations.ts";
 import { operation, type Operation } from "./operation.ts";
 import { CreateWorkspace, Image, ImportImage, StorageStatus, Workspace, WorkspaceDetail } from "./image.ts";
 import { VmMetrics } from "./metrics.ts";
@@ -18,17 +19,6 @@ const workspace = exactly({ workspace: Reference });
 const drive = exactly({ drive: Reference });
 const process = exactly({ vm: Reference, process: ProcessId });
 const terminal = exactly({ vm: Reference, terminal: TerminalId });
-
-const flag = (description: string) =>
-  oneOf(["true", "false"])
-    .default("false")
-    .transform((text) => text === "true")
-    .describe(description);
-const offset = (description: string) =>
-  matching(/^\d{1,15}$/, "must be a whole number of bytes, of at most 15 digits")
-    .default("0")
-    .transform(Number)
-    .describe(description);
 
 const guestErrors = ["not_found", "wrong_state", "agent_unreachable", "agent_failed", "timeout", "too_many"] as const;
 
@@ -205,6 +195,8 @@ export const operations = {
     result: ExecResult,
     errors: [...guestErrors, "cannot_start", "command_not_found"],
   }),
+
+  ...fileOperations,
 
   "process.start": operation({
     method: "POST",

@@ -28,6 +28,15 @@ const guestCodes: Record<string, ErrorCode> = {
   too_large: "too_large",
   too_many: "too_many",
   cannot_start: "cannot_start",
+  permission_denied: "permission_denied",
+  exists: "file_exists",
+  not_a_directory: "not_a_directory",
+  is_a_directory: "is_a_directory",
+  not_empty: "directory_not_empty",
+  not_a_file: "not_a_file",
+  file_failed: "file_failed",
+  bad_archive: "bad_archive",
+  no_space: "guest_disk_full",
 };
 
 /** What a failure of the agent means to a caller of ours. */
@@ -78,29 +87,31 @@ export async function readGuestJson(body: Readable, mostBytes: number): Promise<
   }
 }
 
-/** Asks an agent for JSON of a shape; whatever else it answers is an error. */
-export async function askJson<T>(link: GuestLink, request: GuestRequest, schema: z.ZodType<T>): Promise<T> {
+/** Asks an agent; a refusal is an error. */
+export async function ask(link: GuestLink, request: GuestRequest): Promise<GuestResponse> {
   const answer = await link.request(request);
   if (answer.status >= 300) throw await toError(answer);
-  const parsed = schema.safeParse(await readGuestJson(answer.body, answerBytes));
+  return answer;
+}
+
+/** Asks an agent for JSON of a shape; whatever else it answers is an error. */
+export async function askJson<T>(link: GuestLink, request: GuestRequest, schema: z.ZodType<T>): Promise<T> {
+  const { body } = await ask(link, request);
+  const parsed = schema.safeParse(await readGuestJson(body, answerBytes));
   if (!parsed.success)
     throw new WorkfortError(
       "agent_failed",
-      `the agent answered ${request.path} with something else than was asked for`,
+      `the agent answered ${request.path.split("?")[0]} with something else than was asked for`,
     );
   return parsed.data;
 }
 
 /** Asks an agent for a stream of bytes. */
 export async function askStream(link: GuestLink, request: GuestRequest): Promise<Readable> {
-  const answer = await link.request(request);
-  if (answer.status >= 300) throw await toError(answer);
-  return answer.body;
+  return (await ask(link, request)).body;
 }
 
 /** Asks an agent to forget something. */
 export async function askToForget(link: GuestLink, path: string): Promise<void> {
-  const answer = await link.request({ method: "DELETE", path });
-  if (answer.status !== 204) throw await toError(answer);
-  answer.body.resume();
+  (await ask(link, { method: "DELETE", path })).body.resume();
 }

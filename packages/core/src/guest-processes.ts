@@ -11,7 +11,7 @@ import {
 import * as z from "zod";
 import { askJson, askStream, askToForget, toldPlainly } from "./guest-answer.ts";
 import { newProcessId } from "./ids.ts";
-import type { GuestLink, GuestRequest } from "./ports.ts";
+import type { GuestLink } from "./ports.ts";
 import type { ProcessEvents } from "./process-events.ts";
 
 /**
@@ -33,27 +33,31 @@ export class GuestProcesses {
 
   async start(request: StartProcess): Promise<Process> {
     const body = { ...request, id: request.id ?? newProcessId(), attach: false };
-    return await this.#events.during(body, () => this.#json({ method: "POST", path: "/v1/processes", body }, Process));
+    return await this.#events.during(body, () =>
+      askJson(this.#link, { method: "POST", path: "/v1/processes", body }, Process),
+    );
   }
 
   /** Starts a process and answers with its output stream. */
   async startAttached(request: StartProcess, signal?: AbortSignal): Promise<Readable> {
     const body = { ...request, id: request.id ?? newProcessId(), attach: true };
     const asked = { method: "POST", path: "/v1/processes", body, ...(signal === undefined ? {} : { signal }) } as const;
-    return await this.#events.during(body, () => this.#stream(asked));
+    return await this.#events.during(body, () => askStream(this.#link, asked));
   }
 
   async list(): Promise<Process[]> {
-    return (await this.#json({ method: "GET", path: "/v1/processes" }, z.object({ processes: z.array(Process) })))
-      .processes;
+    return (
+      await askJson(this.#link, { method: "GET", path: "/v1/processes" }, z.object({ processes: z.array(Process) }))
+    ).processes;
   }
 
   async get(id: string): Promise<Process> {
-    return await this.#json({ method: "GET", path: `/v1/processes/${id}` }, Process);
+    return await askJson(this.#link, { method: "GET", path: `/v1/processes/${id}` }, Process);
   }
 
   async wait(id: string, signal?: AbortSignal): Promise<Process> {
-    return await this.#json(
+    return await askJson(
+      this.#link,
       { method: "GET", path: `/v1/processes/${id}/wait`, timeoutMs: null, ...(signal === undefined ? {} : { signal }) },
       Process,
     );
@@ -65,7 +69,7 @@ export class GuestProcesses {
     signal?: AbortSignal,
   ): Promise<Readable> {
     const path = `/v1/processes/${id}/output?stdout=${from.stdout}&stderr=${from.stderr}&follow=${from.follow}`;
-    return await this.#stream({ method: "GET", path, ...(signal === undefined ? {} : { signal }) });
+    return await askStream(this.#link, { method: "GET", path, ...(signal === undefined ? {} : { signal }) });
   }
 
   async stdin(
@@ -75,14 +79,15 @@ export class GuestProcesses {
     signal?: AbortSignal,
   ): Promise<{ accepted: number }> {
     const path = `/v1/processes/${id}/stdin?offset=${at.offset}&close=${at.close}`;
-    return await this.#json(
+    return await askJson(
+      this.#link,
       { method: "POST", path, bytes, timeoutMs: null, ...(signal === undefined ? {} : { signal }) },
       z.object({ accepted: z.int().nonnegative() }),
     );
   }
 
   async signal(id: string, request: SignalProcess): Promise<void> {
-    await this.#json({ method: "POST", path: `/v1/processes/${id}/signal`, body: request }, z.object({}));
+    await askJson(this.#link, { method: "POST", path: `/v1/processes/${id}/signal`, body: request }, z.object({}));
   }
 
   async delete(id: string): Promise<void> {
@@ -121,14 +126,6 @@ export class GuestProcesses {
       stderr: kept.stderr.text(),
       truncated: kept.stdout.truncated || kept.stderr.truncated,
     };
-  }
-
-  async #json<T>(request: GuestRequest, schema: z.ZodType<T>): Promise<T> {
-    return await askJson(this.#link, request, schema);
-  }
-
-  async #stream(request: GuestRequest): Promise<Readable> {
-    return await askStream(this.#link, request);
   }
 }
 

@@ -266,11 +266,13 @@ export interface GuestAgent {
 
 export interface GuestResponse {
   status: number;
+  /** by lower-case name; of the guest's making */
+  headers: Readonly<Record<string, string | undefined>>;
   body: Readable;
 }
 
 export interface GuestRequest {
-  method: "GET" | "POST" | "DELETE";
+  method: "GET" | "POST" | "PUT" | "DELETE";
   path: string;
   /** JSON */
   body?: unknown;

@@ -16,6 +16,7 @@ import { HttpFace } from "./http/server.ts";
 import { systemHandlers } from "./http/system-handlers.ts";
 import { tokenHandlers } from "./http/token-handlers.ts";
 import { terminalHandlers } from "./http/terminal-handlers.ts";
+import { fileHandlers } from "./http/file-handlers.ts";
 import { vmHandlers } from "./http/vm-handlers.ts";
 import { lockOrRefuse } from "./lock.ts";
 import { prometheusText } from "./prometheus.ts";
@@ -51,6 +52,7 @@ export class Daemon {
       }),
       ...vmHandlers(parts),
       ...terminalHandlers(terminalsOf),
+      ...fileHandlers(parts),
       ...diskHandlers(parts),
       ...tokenHandlers(parts.tokens),
     };

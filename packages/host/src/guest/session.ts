@@ -53,7 +53,7 @@ export class GuestSession {
     const head = awaitHead(stream, request);
     if (json !== null) stream.end(json);
     else request.bytes?.pipe(stream);
-    return { status: await head, body: stream };
+    return { ...(await head), body: stream };
   }
 
   /** Resolves when the peer has answered a ping. */
@@ -69,8 +69,10 @@ export class GuestSession {
   }
 }
 
-function awaitHead(stream: ClientHttp2Stream, request: GuestRequest): Promise<number> {
-  const { promise, resolve, reject } = Promise.withResolvers<number>();
+type Head = Omit<GuestResponse, "body">;
+
+function awaitHead(stream: ClientHttp2Stream, request: GuestRequest): Promise<Head> {
+  const { promise, resolve, reject } = Promise.withResolvers<Head>();
   const what = `${request.method} ${request.path.split("?")[0]}`;
   const timeoutMs = request.timeoutMs === undefined ? defaultTimeoutMs : request.timeoutMs;
   const giveUp = (error: WorkfortError): void => {
@@ -90,7 +92,9 @@ function awaitHead(stream: ClientHttp2Stream, request: GuestRequest): Promise<nu
   const abort = (): void => giveUp(new WorkfortError("agent_unreachable", `${what} was given up`));
   if (request.signal?.aborted) abort();
   request.signal?.addEventListener("abort", abort, { once: true });
-  stream.once("response", (headers) => resolve(headers[":status"] ?? 0));
+  stream.once("response", ({ ":status": status, ...headers }) =>
+    resolve({ status: status ?? 0, headers: headers as Head["headers"] }),
+  );
   stream.once("error", (error) =>
     reject(
       new WorkfortError("agent_unreachable", `the guest agent broke off ${what}: ${error.message}`, { cause: error }),

@@ -24,9 +24,12 @@ export interface Call {
 /** an answer of bytes; ends when the source ends */
 export class Bytes {
   readonly source: AsyncIterable<Uint8Array>;
+  /** beside those of every answer */
+  readonly headers: Readonly<Record<string, string>>;
 
-  constructor(source: AsyncIterable<Uint8Array>) {
+  constructor(source: AsyncIterable<Uint8Array>, headers: Readonly<Record<string, string>> = {}) {
     this.source = source;
+    this.headers = headers;
   }
 }
 

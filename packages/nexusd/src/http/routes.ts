@@ -98,6 +98,7 @@ async function sendBytes(reply: FastifyReply, row: Operation, bytes: Bytes): Pro
   reply.raw.writeHead(200, {
     "content-type": row.mediaType ?? "application/octet-stream",
     "x-content-type-options": "nosniff",
+    ...bytes.headers,
   });
   reply.raw.flushHeaders();
   // a source that fails cuts the connection, which is how the caller learns that the answer is not whole

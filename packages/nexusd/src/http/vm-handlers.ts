@@ -1,9 +1,13 @@
 import { Readable } from "node:stream";
 import type { ConsoleArchive, GuestProcesses, Metrics, Supervisor, Vms } from "@workfort/core";
+import type { FileOperation } from "./file-handlers.ts";
 import { Bytes, type Handlers } from "./handlers.ts";
 import type { TerminalOperation } from "./terminal-handlers.ts";
 
-type VmOperation = Exclude<Extract<keyof Handlers, `vm.${string}` | `process.${string}`>, TerminalOperation>;
+type VmOperation = Exclude<
+  Extract<keyof Handlers, `vm.${string}` | `process.${string}`>,
+  FileOperation | TerminalOperation
+>;
 
 /** VMs, and the processes in them */
 export function vmHandlers({
