@@ -54,6 +54,7 @@ export const commandTable: Readonly<Record<string, Entry>> = {
           },
         },
       },
+      cp: { summary: "Copy files and directories into a VM and out of it", load: () => import("./commands/vm/cp.ts") },
       logs: { summary: "Read a VM's console", load: () => import("./commands/vm/logs.ts") },
       metrics: {
         summary: "Show what a VM uses of the host, and what its disks have done",
