@@ -131,6 +131,62 @@ test("commands in a VM, by clients of both revisions", () =>
     }
   }));
 
+test("files in a VM: read by lines, written, edited, listed, searched, deleted", () =>
+  withDaemon({ config }, async (daemon) => {
+    await startDev(daemon);
+    const client = await connect(daemon, await tokenFor(daemon, "files", { vms: ["dev"] }), "/v1/vms/dev/mcp");
+    const does = async (name: string, args: Record<string, unknown>): Promise<Record<string, unknown>> =>
+      dataOf(await call(client, name, args));
+    const path = "/work/src/a file.txt";
+    const text = Array.from({ length: 5000 }, (_, index) => `line ${index + 1} ä\n`).join("");
+    assert.equal((await does("file_write", { path, content: text, mode: "0640" }))["created"], true);
+    const read = await does("file_read", { path, startLine: 4999, maxLines: 1 });
+    assert.deepEqual([read["content"], read["nextLine"]], ["line 4999 ä\n", 5000]);
+    assert.equal((await does("file_read", { path, startLine: 5000 }))["nextLine"], null);
+    const first = await does("file_read", { path });
+    assert.deepEqual([String(first["content"]).split("\n").length, first["nextLine"]], [2001, 2001]);
+
+    assert.equal((await does("file_edit", { path, oldText: "line 17 ä", newText: "seventeen" }))["replacements"], 1);
+    const twice = await call(client, "file_edit", { path, oldText: "line 18", newText: "x" });
+    assert.match(textOf(twice), /is in .* 11 times \(invalid_request\)\n.*replaceAll/);
+    assert.match(textOf(await call(client, "file_edit", { path, oldText: "nowhere", newText: "" })), /not_found/);
+    assert.equal(
+      (await does("file_edit", { path, oldText: "line 18", newText: "x", replaceAll: true }))["replacements"],
+      11,
+    );
+    const found = (await does("file_search", { path: "/work", pattern: "^seven", names: ["*.txt"] })) as {
+      matches: { path: string; line: number; text: string }[];
+    };
+    assert.deepEqual(
+      found.matches.map(({ line, text: shown }) => [line, shown]),
+      [[17, "seventeen"]],
+    );
+
+    const bytes = Buffer.from(Array.from({ length: 300_000 }, (_, index) => index % 256));
+    await does("file_write", { path: "/work/bytes", content: bytes.toString("base64"), encoding: "base64" });
+    const half = await does("file_read", { path: "/work/bytes", encoding: "base64" });
+    const rest = await does("file_read", { path: "/work/bytes", encoding: "base64", offset: half["nextOffset"] });
+    assert.ok(
+      Buffer.concat([half, rest].map(({ content }) => Buffer.from(String(content), "base64"))).equals(bytes),
+      "read in two pieces",
+    );
+    assert.match(textOf(await call(client, "file_edit", { path: "/work/bytes", oldText: "a", newText: "b" })), /UTF-8/);
+
+    const { entries } = (await does("file_list", { path: "/work", depth: 2 })) as {
+      entries: { path: string; mode: string }[];
+    };
+    assert.deepEqual(
+      entries.map((entry) => `${entry.mode} ${entry.path}`),
+      ["0644 bytes", "0755 src", "0640 src/a file.txt"],
+    );
+    assert.match(textOf(await call(client, "file_read", { path, user: "nobody" })), /permission_denied/);
+    assert.match(textOf(await call(client, "file_read", { path: "/work" })), /is_a_directory/);
+    assert.match(textOf(await call(client, "file_read", { path: "/none" })), /not_found/);
+    assert.match(textOf(await call(client, "file_delete", { path: "/work" })), /directory_not_empty/);
+    await does("file_delete", { path: "/work", recursive: true });
+    assert.match(textOf(await call(client, "file_list", { path: "/work" })), /not_found/);
+  }));
+
 test("a cancelled call ends its command, and so does a client that goes away; progress is told", () =>
   withDaemon({ config }, async (daemon) => {
     await startDev(daemon);

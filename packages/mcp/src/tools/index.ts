@@ -1,5 +1,6 @@
 import type { GuestTool, Tool } from "../tool.ts";
 import { commandKill, commandList, commandOutput, commandWait, runCommand, runCommandAsync } from "./commands.ts";
+import { fileDelete, fileEdit, fileList, fileRead, fileSearch, fileWrite } from "./files.ts";
 import { imageList, vmCreate, vmDelete, vmInspect, vmList, vmLogs, vmStart, vmStop } from "./vms.ts";
 
 /** what works in a VM */
@@ -10,6 +11,12 @@ export const guestTools: readonly GuestTool[] = [
   commandWait,
   commandKill,
   commandList,
+  fileRead,
+  fileWrite,
+  fileEdit,
+  fileDelete,
+  fileList,
+  fileSearch,
 ];
 
 /** what works on VMs */
