@@ -12,8 +12,9 @@ use crate::sys;
 
 /// what the kernel gives at a time
 const READ_BYTES: usize = 4096;
-/// taken in at a time: on a big screen a few bytes can cost milliseconds
-const PIECE_BYTES: usize = 64;
+/// a screen of so many cells takes in what was read at one go; on a bigger one a few bytes can cost milliseconds
+const SMALL_CELLS: usize = 80 * 50;
+const LEAST_PIECE_BYTES: usize = 64;
 /// after which it is the others' turn
 const TURN: Duration = Duration::from_millis(2);
 
@@ -77,13 +78,20 @@ impl Terminal {
 
     async fn take_all(&self, bytes: &[u8], pty: &AsyncFd<OwnedFd>) {
         let mut begun = Instant::now();
-        for piece in bytes.chunks(PIECE_BYTES) {
+        for piece in bytes.chunks(self.piece_bytes()) {
             self.take(piece, pty);
             if begun.elapsed() > TURN {
                 tokio::task::yield_now().await;
                 begun = Instant::now();
             }
         }
+    }
+
+    /// taken in before it may be the others' turn
+    fn piece_bytes(&self) -> usize {
+        let size = self.size();
+        let cells = usize::from(size.columns) * usize::from(size.rows);
+        (READ_BYTES * SMALL_CELLS / cells).clamp(LEAST_PIECE_BYTES, READ_BYTES)
     }
 
     fn take(&self, bytes: &[u8], pty: &AsyncFd<OwnedFd>) {
