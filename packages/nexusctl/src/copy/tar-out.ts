@@ -6,6 +6,7 @@ const blockBytes = 512;
 const pieceBytes = 256 * 1024;
 const nameBytes = 100;
 const slash = Buffer.from("/");
+const rootName = Buffer.from("./");
 
 /** what a walk tells on its way */
 export interface Packed {
@@ -17,7 +18,7 @@ export interface Packed {
 
 /** Packs a directory; its entries' names are relative to it. */
 export async function* packTree(root: string, packed: Packed): AsyncGenerator<Buffer, void, undefined> {
-  yield* gathered(new Walk(packed).directory(Buffer.from(root), Buffer.from("./")));
+  yield* gathered(new Walk(packed).directory(Buffer.from(root), rootName));
 }
 
 /** Joins small pieces. */
@@ -47,8 +48,9 @@ class Walk {
   /** `name` ends with a slash. */
   async *directory(path: Buffer, name: Buffer): AsyncGenerator<Buffer, void, undefined> {
     yield* header(name, "5", await fs.stat(path), 0);
-    if (name.length > 2) this.#packed.directories += 1;
-    const above = name.equals(Buffer.from("./")) ? Buffer.alloc(0) : name;
+    const isRoot = name.equals(rootName);
+    if (!isRoot) this.#packed.directories += 1;
+    const above = isRoot ? Buffer.alloc(0) : name;
     for (const entry of (await fs.readdir(path, { encoding: "buffer" })).toSorted((a, b) => Buffer.compare(a, b)))
       yield* this.#entry(Buffer.concat([path, slash, entry]), Buffer.concat([above, entry]));
   }

@@ -1,0 +1,113 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { promises as fs } from "node:fs";
+import { join } from "node:path";
+import { randomBytes } from "node:crypto";
+import { test } from "node:test";
+import { eventually, withDaemon } from "@workfort/testing";
+import { compileCache } from "../helpers/fake-daemon.ts";
+import { nexusctl, startCli } from "../helpers/run.ts";
+
+/** vm cp and the file commands, against a real VM. */
+test("copying with nexusctl", async (context) => {
+  await withDaemon({}, async (daemon) => {
+    const env = { ...daemon.env, ...compileCache };
+    const ok = async (words: string[], input: string | Buffer = ""): Promise<string> => {
+      const { code, stdout, stderr } = await nexusctl(env, words, input);
+      assert.equal(code, 0, `${words.join(" ")}: ${stderr}`);
+      return stdout;
+    };
+    const inGuest = (script: string): Promise<string> => ok(["vm", "exec", "dev", "--", "sh", "-ec", script]);
+    const here = (name: string): string => join(daemon.directory, name);
+    const step = async (name: string, work: () => Promise<void>): Promise<void> => {
+      await context.test(name, work);
+    };
+    await daemon.importBase();
+    await ok(["vm", "create", "dev", "--memory", "256M", "--start"]);
+    await fs.mkdir(here("tree/deep"), { recursive: true });
+    const content = randomBytes(3_000_000);
+    await fs.writeFile(here("tree/deep/file"), content, { mode: 0o750 });
+    await fs.symlink("deep/file", here("tree/link"));
+
+    await step("a file goes in, out, and through pipes", async () => {
+      await ok(["vm", "cp", here("tree/deep/file"), "dev:/srv"]);
+      assert.equal(await inGuest("stat -c '%a %s' /srv/file"), "750 3000000\n");
+      assert.match(await ok(["vm", "cp", "dev:/srv/file", here("back")]), /back {2}1 file, 2\.9 MiB\n$/);
+      assert.ok((await fs.readFile(here("back"))).equals(content));
+      assert.equal((await fs.stat(here("back"))).mode & 0o7777, 0o750);
+      await ok(["vm", "cp", "-", "dev:note"], "from a pipe\n");
+      assert.equal(await ok(["vm", "cp", "dev:/root/note", "-"]), "from a pipe\n");
+    });
+
+    await step("a directory goes in and out, into a directory where there is one", async () => {
+      await ok(["vm", "cp", here("tree"), "dev:/srv"]);
+      assert.equal(await inGuest("cd /srv/tree; readlink link; stat -c %a deep/file"), "deep/file\n750\n");
+      await ok(["vm", "cp", "dev:/srv/tree", here("new")]);
+      const told = JSON.parse(await ok(["vm", "cp", "--json", "dev:/srv/tree", here("new")])) as { copied: unknown[] };
+      const to = here("new/tree");
+      const expected = { files: 1, directories: 1, links: 1, bytes: 3_000_000, leftOut: [], from: "dev:/srv/tree", to };
+      assert.deepEqual(told.copied, [expected]);
+      for (const name of ["new", "new/tree"]) {
+        assert.ok((await fs.readFile(here(`${name}/link`))).equals(content));
+        assert.equal(await fs.readlink(here(`${name}/link`)), "deep/file");
+      }
+    });
+
+    await step("what the guest made is not followed here", async () => {
+      await fs.mkdir(here("outside"));
+      await inGuest(`mkdir -p /srv/evil; ln -s '${here("outside")}' /srv/evil/d; mkfifo /srv/evil/fifo`);
+      const { stderr } = await nexusctl(env, ["vm", "cp", "dev:/srv/evil", here("evil")]);
+      assert.match(stderr, /fifo is left out/);
+      await inGuest("rm /srv/evil/d; mkdir /srv/evil/d; echo x >/srv/evil/d/new");
+      const { code } = await nexusctl(env, ["vm", "cp", "dev:/srv/evil/.", here("evil")]);
+      assert.equal(code, 1, "the link from before is in the way");
+      assert.deepEqual(await fs.readdir(here("outside")), []);
+    });
+
+    await step("what cannot be copied says why", async () => {
+      const cases: [code: number, words: string[]][] = [
+        [4, ["vm", "cp", "dev:/none", here("x")]],
+        [4, ["vm", "cp", here("tree"), "dev:/none/such/place"]],
+        [1, ["vm", "cp", here("none"), "dev:/srv"]],
+        [2, ["vm", "cp", here("tree"), here("x")]],
+        [2, ["vm", "cp", "dev:/srv", "-"]],
+        [2, ["vm", "cp", "dev:/etc/hostname", here("no-directory/")]],
+        [2, ["vm", "cp", here("back"), here("tree"), "dev:/srv/file"]],
+        [4, ["vm", "cp", here("back"), "other:/srv"]],
+        [1, ["vm", "cp", "-u", "nobody", here("back"), "dev:/srv"]],
+      ];
+      for (const [code, words] of cases) {
+        const ended = await nexusctl(env, words);
+        assert.equal(ended.code, code, `${words.join(" ")}: ${ended.stderr}`);
+      }
+    });
+
+    await step("an interrupt leaves no half file, here or there", async () => {
+      await inGuest("truncate -s 500G /srv/huge");
+      const out = startCli(env, "vm", "cp", "dev:/srv/huge", here("huge"));
+      await eventually(
+        () => fs.readdir(daemon.directory),
+        (names) => names.some((name) => name.startsWith(".workfort-")),
+      );
+      out.child.kill("SIGINT");
+      assert.equal((await out.ended).code, 130);
+      assert.deepEqual(
+        (await fs.readdir(daemon.directory)).filter((name) => /huge|\.workfort-/.test(name)),
+        [],
+      );
+      const into = startCli(env, "vm", "cp", "-", "dev:/srv/half");
+      into.child.stdin.write("half");
+      await eventually(
+        () => inGuest("ls -A /srv"),
+        (names) => names.includes(".workfort-"),
+      );
+      into.child.kill("SIGINT");
+      const [code] = (await once(into.child, "close")) as [number];
+      assert.equal(code, 130);
+      await eventually(
+        () => inGuest("ls -A /srv"),
+        (names) => !/half|\.workfort-/.test(names),
+      );
+    });
+  });
+});
