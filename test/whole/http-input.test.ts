@@ -24,6 +24,10 @@ const least = {
   "drive.attach": { vm: "dev" },
   "drive.resize": { sizeBytes: 1024 ** 3 },
   "token.create": { name: "other", vms: [] },
+  "vm.files.move": { from: "/a", to: "/b" },
+  "vm.files.delete": { path: "/a" },
+  "vm.files.mkdir": { path: "/a" },
+  "vm.files.search": { path: "/a" },
 } as const satisfies Partial<Record<OperationName, object>>;
 type WithBody = keyof typeof least;
 
@@ -33,6 +37,9 @@ const notNumbers = ["1", null, 1.5, true, {}, 1e300, -1e300];
 const notHostPaths = [1, "", "relative", "/a\0b", `/${"a".repeat(4096)}`];
 const notDriveSizes = [...notNumbers, 32 * 1024 ** 2 - 1, 16 * 1024 ** 4 + 1];
 const notSides = [...notNumbers, 0, 1001];
+const notGuestPaths = [1, null, "", "relative", "~user/x", "/a\0b", `/${"a".repeat(4096)}`];
+const notUsers = [0, null, "", "a".repeat(257), "a\0b"];
+const notFlags = ["true", 1, null];
 const command = {
   argv: ["true", [], [1], ["a\0b"], Array.from({ length: 4097 }, () => "")],
   env: [[], "A=1", { A: 1 }, { "": "a" }, { "A=B": "a" }, { A: "a\0b" }, { "A\0": "a" }],
@@ -101,6 +108,38 @@ const refused: Record<WithBody, Record<string, readonly unknown[]>> = {
     maxVcpuCount: [...notNumbers, 0, 33],
     expiresInSeconds: [...notNumbers, 0, 315_360_001],
   },
+  "vm.files.move": { from: notGuestPaths, to: notGuestPaths, overwrite: notFlags, user: notUsers },
+  "vm.files.delete": { path: notGuestPaths, recursive: notFlags, user: notUsers },
+  "vm.files.mkdir": {
+    path: notGuestPaths,
+    parents: notFlags,
+    mode: [644, null, "", "64", "0o644", "0899", "00644"],
+    user: notUsers,
+  },
+  "vm.files.search": {
+    path: notGuestPaths,
+    pattern: [1, null, "", "a\0b", "a".repeat(4097)],
+    names: [1, null, "*", [1], [""], ["a\0b"], Array.from({ length: 65 }, () => "a")],
+    ignoreCase: notFlags,
+    hidden: notFlags,
+    limit: [...notNumbers, 0, 10_001],
+    timeoutMs: [...notNumbers, 0, 60_001],
+    user: notUsers,
+  },
+};
+
+/** what a query needs beside the one that is tried */
+const leastQuery = (name: OperationName): Record<string, string> =>
+  row(name).query?.shape["path"] ? { path: "/a" } : {};
+/** values that a text in a query refuses; of all else `nonsense` is one */
+const refusedTexts: Record<string, readonly string[]> = {
+  user: ["", "a%00b", "a".repeat(257)],
+  owner: ["", "a%00b", "a".repeat(257)],
+  after: ["", "a%00b", "a".repeat(4097)],
+};
+const pairsOf = (key: string): string[] => {
+  const values = refusedTexts[key] ?? ["nonsense", "", "-1"];
+  return [...values.map((value) => `${key}=${value}`), `${key}=1&${key}=2`];
 };
 
 /** what is taken by a field of a query that takes nearly any word */
@@ -175,14 +214,17 @@ test("what comes in at the socket", async (context) => {
     await step("a query is held to the same", async () => {
       for (const name of operationNames) {
         const { query, method } = row(name);
-        const keys = Object.keys(query?.shape ?? {});
-        for (const key of keys)
-          for (const value of ["nonsense", "", `1&${key}=2`, "-1"]) {
-            if (taken[name]?.[key]?.includes(value)) continue;
-            const pair = `${key}=${value}`;
-            assertRefuses(await ask(door, { method, path: `${pathOf(name)}?${pair}` }), `query.${key}`, [name, pair]);
+        for (const key of Object.keys(query?.shape ?? {}))
+          for (const pair of pairsOf(key)) {
+            if (taken[name]?.[key]?.includes(pair.slice(key.length + 1))) continue;
+            const rest = Object.entries(leastQuery(name)).filter(([other]) => other !== key);
+            const whole = [pair, ...rest.map(([other, value]) => `${other}=${value}`)].join("&");
+            assertRefuses(await ask(door, { method, path: `${pathOf(name)}?${whole}` }), `query.${key}`, [name, whole]);
           }
-        assertRefuses(await ask(door, { method, path: `${pathOf(name)}?nonsense=1` }), "query.nonsense", name);
+        for (const key of Object.keys(leastQuery(name)))
+          assertRefuses(await ask(door, { method, path: pathOf(name) }), `query.${key}`, name);
+        const more = new URLSearchParams({ ...leastQuery(name), nonsense: "1" });
+        assertRefuses(await ask(door, { method, path: `${pathOf(name)}?${more.toString()}` }), "query.nonsense", name);
       }
     });
 
@@ -221,7 +263,8 @@ test("what comes in at the socket", async (context) => {
             method,
             path: row(name)
               .path.replace(/\{\w+\}/, value)
-              .replace(/\{\w+\}/, "p"),
+              .replace(/\{\w+\}/, "p")
+              .concat(`?${new URLSearchParams(leastQuery(name)).toString()}`),
           });
           assertRefuses(answer, `path.${first}`, [name, value]);
         }
@@ -234,9 +277,12 @@ test("what comes in at the socket", async (context) => {
       for (const name of operationNames) {
         const { method, path } = row(name);
         if (!path.includes("{")) continue;
+        const query = new URLSearchParams(leastQuery(name));
         for (const value of ["none", "vm_aaaaaaaaaaaa", "img_aaaaaaaaaaaa"]) {
           const body = name in least ? least[name as WithBody] : undefined;
-          const problem = problemOf(await ask(door, { method, path: pathOf(name, value.toLowerCase()), body }));
+          const problem = problemOf(
+            await ask(door, { method, path: `${pathOf(name, value.toLowerCase())}?${query.toString()}`, body }),
+          );
           const expected =
             /\{process\}|\{terminal\}/.test(path) && value.includes("_") ? "invalid_request" : "not_found";
           assert.equal(problem.code, expected, `${name} of ${value}: ${problem.detail}`);

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { exactly, flag, guestPath, matching, offset } from "./fields.ts";
+import { exactly, flag, guestPath, matching, offset, says } from "./fields.ts";
 import {
   archiveType,
   DeleteFile,
@@ -21,12 +21,15 @@ import { progressType } from "./progress.ts";
 
 const vm = exactly({ vm: Reference });
 const place = { path: guestPath(), user: guestUser().optional() };
-const number = (most: number, otherwise: number, description: string) =>
-  matching(/^[1-9]\d{0,4}$/, `must be a whole number from 1 to ${most}`)
-    .refine((text) => Number(text) <= most, `must be a whole number from 1 to ${most}`)
+const number = (most: number, otherwise: number, description: string) => {
+  const allowed = says(`must be a whole number from 1 to ${most}`);
+  return z
+    .string(allowed)
+    .refine((text) => /^[1-9]\d{0,4}$/.test(text) && Number(text) <= most, allowed)
     .default(String(otherwise))
     .transform(Number)
     .describe(description);
+};
 
 const errors = [
   "not_found",

@@ -77,7 +77,7 @@ function awaitHead(stream: ClientHttp2Stream, request: GuestRequest): Promise<He
   const timeoutMs = request.timeoutMs === undefined ? defaultTimeoutMs : request.timeoutMs;
   const giveUp = (error: WorkfortError): void => {
     reject(error);
-    stream.close(http2.constants.NGHTTP2_CANCEL);
+    stream.destroy(error); // `close` would end the body first, and a part of it be taken for the whole
   };
   const timer =
     timeoutMs === null

@@ -51,7 +51,7 @@ class Walk {
     const isRoot = name.equals(rootName);
     if (!isRoot) this.#packed.directories += 1;
     const above = isRoot ? Buffer.alloc(0) : name;
-    for (const entry of (await fs.readdir(path, { encoding: "buffer" })).toSorted((a, b) => Buffer.compare(a, b)))
+    for (const entry of (await fs.readdir(path, { encoding: "buffer" })).toSorted((a, b) => a.compare(b)))
       yield* this.#entry(Buffer.concat([path, slash, entry]), Buffer.concat([above, entry]));
   }
 
