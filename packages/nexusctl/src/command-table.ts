@@ -55,6 +55,38 @@ export const commandTable: Readonly<Record<string, Entry>> = {
         },
       },
       cp: { summary: "Copy files and directories into a VM and out of it", load: () => import("./commands/vm/cp.ts") },
+      file: {
+        summary: "Files in a VM",
+        commands: {
+          list: {
+            summary: "List a directory in a VM",
+            load: () => import("./commands/vm/file/list.ts"),
+            aliases: ["ls"],
+          },
+          stat: {
+            summary: "Show what is at a path in a VM; a link is not followed",
+            load: () => import("./commands/vm/file/stat.ts"),
+          },
+          read: { summary: "Write a file in a VM to stdout", load: () => import("./commands/vm/file/read.ts") },
+          write: { summary: "Write stdin to a file in a VM", load: () => import("./commands/vm/file/write.ts") },
+          move: {
+            summary: "Move or rename a file or directory in a VM",
+            load: () => import("./commands/vm/file/move.ts"),
+            aliases: ["mv"],
+          },
+          delete: {
+            summary: "Delete a file or directory in a VM",
+            load: () => import("./commands/vm/file/delete.ts"),
+            aliases: ["rm"],
+          },
+          mkdir: { summary: "Make a directory in a VM", load: () => import("./commands/vm/file/mkdir.ts") },
+          search: {
+            summary: "Search files in a VM for text, names or both",
+            load: () => import("./commands/vm/file/search.ts"),
+          },
+          watch: { summary: "Watch a directory in a VM", load: () => import("./commands/vm/file/watch.ts") },
+        },
+      },
       logs: { summary: "Read a VM's console", load: () => import("./commands/vm/logs.ts") },
       metrics: {
         summary: "Show what a VM uses of the host, and what its disks have done",

@@ -43,6 +43,7 @@ test("aliases lead to the same command", () => {
     rest: ["dev"],
   });
   assert.deepEqual(walk(["vm", "terminal", "rm", "dev", "main"]).rest, ["dev", "main"]);
+  assert.deepEqual(walk(["vm", "file", "ls", "dev:"]).path, ["vm", "file", "list"]);
   assert.deepEqual(walk(["vm", "nonsense"]).path, ["vm"]);
   assert.deepEqual(walk(["nonsense"]).path, []);
 });

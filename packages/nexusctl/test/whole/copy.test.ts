@@ -64,6 +64,32 @@ test("copying with nexusctl", async (context) => {
       assert.deepEqual(await fs.readdir(here("outside")), []);
     });
 
+    await step("files are shown, written, changed and searched", async () => {
+      const file = (...words: string[]): Promise<string> => ok(["vm", "file", ...words]);
+      await file("mkdir", "dev:/srv/f/g", "--parents", "--mode", "0700");
+      const words = ["vm", "file", "write", "dev:/srv/f/g/one", "--mode", "0600"];
+      assert.equal(await ok(words, "the one\n"), "/srv/f/g/one  8 B\n");
+      assert.equal(await file("read", "dev:/srv/f/g/one"), "the one\n");
+      assert.match(
+        await file("list", "dev:/srv/f", "--depth", "2"),
+        /^0700 directory +0:0 .* g\n0600 file .* 8 B .* g\/one$/m,
+      );
+      assert.match(await file("stat", "dev:/srv/f/g/one"), /^Mode +0600$/m);
+      assert.equal(await file("search", "dev:/srv/f", "o[n]e"), "g/one:1: the one\n");
+      assert.equal(await file("search", "dev:/srv/f", "--name", "o*"), "g/one\n");
+      await file("mv", "dev:/srv/f/g/one", "dev:/srv/f/two");
+      assert.deepEqual(JSON.parse(await file("list", "dev:/srv/f", "--json")).entries.length, 2);
+      const watching = startCli(env, "vm", "file", "watch", "dev:/srv/f");
+      const [first] = (await once(watching.child.stdout, "data")) as [Buffer];
+      assert.match(first.toString(), /^watching/);
+      await file("rm", "dev:/srv/f", "--recursive");
+      const { code, stdout } = await watching.ended;
+      assert.equal(code, 0);
+      assert.match(stdout, /^deleted +two$/m);
+      assert.equal((await nexusctl(env, ["vm", "file", "stat", "dev:/srv/f"])).code, 4);
+      assert.equal((await nexusctl(env, ["vm", "file", "stat", "/srv"])).code, 2);
+    });
+
     await step("what cannot be copied says why", async () => {
       const cases: [code: number, words: string[]][] = [
         [4, ["vm", "cp", "dev:/none", here("x")]],
