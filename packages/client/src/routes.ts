@@ -21,6 +21,7 @@ export const routes: { readonly [Name in OperationName]: Route<Name> } = {
   "vm.resume": ["POST", "/v1/vms/{vm}/resume"],
   "vm.history": ["GET", "/v1/vms/{vm}/history"],
   "vm.metrics": ["GET", "/v1/vms/{vm}/metrics"],
+  "vm.stats": ["GET", "/v1/vms/{vm}/stats"],
   "vm.console": ["GET", "/v1/vms/{vm}/console"],
   "vm.exec": ["POST", "/v1/vms/{vm}/exec"],
   "vm.files.read": ["GET", "/v1/vms/{vm}/files/content"],

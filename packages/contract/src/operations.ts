@@ -4,6 +4,7 @@ import { ChangeTypes, Event, EventId, eventStreamType } from "./events.ts";
 import { exactly, flag, offset } from "./fields.ts";
 import { fileOperations } from "./file-operations.ts";
 import { operation, type Operation } from "./operation.ts";
+import { GuestStats } from "./guest-stats.ts";
 import { CreateWorkspace, Image, ImportImage, StorageStatus, Workspace, WorkspaceDetail } from "./image.ts";
 import { VmMetrics } from "./metrics.ts";
 import { Reference } from "./names.ts";
@@ -172,6 +173,14 @@ export const operations = {
     params: vm,
     result: VmMetrics,
     errors: ["not_found", "wrong_state"],
+  }),
+  "vm.stats": operation({
+    method: "GET",
+    path: "/v1/vms/{vm}/stats",
+    summary: "Show what a VM's guest says it uses: processors, memory, disks, networks, processes",
+    params: vm,
+    result: GuestStats,
+    errors: ["not_found", "wrong_state", "agent_unreachable", "agent_failed", "timeout"],
   }),
   "vm.console": operation({
     method: "GET",

@@ -6,6 +6,7 @@ export * from "./failpoint.ts";
 export * from "./guest-files.ts";
 export * from "./guest-processes.ts";
 export * from "./guest-terminals.ts";
+export * from "./guest-stats.ts";
 export * from "./ids.ts";
 export * from "./images.ts";
 export * from "./journal.ts";

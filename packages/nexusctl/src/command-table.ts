@@ -92,6 +92,7 @@ export const commandTable: Readonly<Record<string, Entry>> = {
         summary: "Show what a VM uses of the host, and what its disks have done",
         load: () => import("./commands/vm/metrics.ts"),
       },
+      top: { summary: "Show what runs in a VM, again and again", load: () => import("./commands/vm/top.ts") },
       timing: { summary: "Show where a VM's boots spend their time", load: () => import("./commands/vm/timing.ts") },
       history: { summary: "Show a VM's states and boots", load: () => import("./commands/vm/history.ts") },
     },

@@ -31,7 +31,7 @@ struct Seen {
     pid: u32,
     parent_pid: u32,
     user: String,
-    /// the kernel's name of it, at most 15 bytes: a command line cannot be read of a process that is stuck
+    /// the kernel's short name of it: a command line cannot be read of a process that is stuck
     command: String,
     state: String,
     threads: u64,

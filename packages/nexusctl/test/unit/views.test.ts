@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Drive, Status, Vm, VmHistory } from "@workfort/contract";
+import type { GuestProcess, GuestStats, Drive, Event, Status, Vm, VmHistory } from "@workfort/contract";
 import { statusText } from "../../src/commands/status.ts";
 import { painter } from "../../src/format/colour.ts";
 import { attachmentText, driveDetail, driveTable } from "../../src/views/drive.ts";
 import { historyText } from "../../src/views/history.ts";
+import { eventLine } from "../../src/views/event.ts";
+import { busyPercent, rowsOf, topText } from "../../src/views/top.ts";
 import { timingOf, timingText } from "../../src/views/timing.ts";
 import { vmDetail, vmTable } from "../../src/views/vm.ts";
 
@@ -247,4 +249,88 @@ test("a timing compares the newest boot that became ready with all of them", asy
   assert.match(text, /^boot 3 {2}60s ago; P50 and P95 over 3 boots\nPHASE .* P50 +P95\n/);
   assert.match(text, /\nkernel +300 ms .* 200 ms +300 ms\nready +310 ms .* 210 ms +310 ms\n$/);
   assert.equal(timingOf({ states: [], boots: [boot(1, 1, null)] }), null);
+});
+
+test("an event is one line, whatever a guest has a word in", () => {
+  const base = { id: "0123456789ab-1", at: now, vmId: vm.id, vmName: "dev" };
+  const line = (event: object): string => eventLine({ ...base, ...event } as Event, plain).slice(21);
+  const change = { type: "vm.state_changed", from: "running", to: "crashed", reason: "it\x1b said\nno" };
+  assert.equal(line(change), "vm.state_changed    dev  running → crashed: it\\x1b said no\n");
+  const ended = { type: "process.ended", processId: "p", exitCode: null, signal: "K\x1b", timedOut: true };
+  assert.equal(line(ended), "process.ended       dev  p  signal K\\x1b, its time was up\n");
+  assert.equal(line({ type: "daemon.stopping" }), "daemon.stopping\n");
+  assert.equal(line({ type: "gap", reason: "forgotten" }), "gap                 older events are no longer held\n");
+});
+
+const guestProcess: GuestProcess = {
+  pid: 7,
+  parentPid: 1,
+  user: "root",
+  command: "no\x1bde",
+  state: "S",
+  threads: 3,
+  cpuMs: 1000,
+  residentBytes: 5 * 1024 ** 2,
+  startedMs: 100,
+};
+const stats: GuestStats = {
+  uptimeMs: 10_000,
+  processorCount: 2,
+  cpu: { userMs: 1000, niceMs: 0, systemMs: 0, idleMs: 19_000, waitMs: 0, interruptMs: 0, stealMs: 0 },
+  load: [0.5, 0, 0],
+  memory: {
+    totalBytes: 256 * 1024 ** 2,
+    freeBytes: 0,
+    availableBytes: 156 * 1024 ** 2,
+    cachedBytes: 0,
+    swapTotalBytes: 0,
+    swapFreeBytes: 0,
+  },
+  fileSystems: [{ device: "/dev/vda", path: "/", kind: "ext4", usage: null }],
+  interfaces: [],
+  processCount: 1,
+  threadCount: 3,
+  processes: [guestProcess],
+};
+
+test("shares of processors come from two samples of the same process, and of the same boot", () => {
+  const quick = { ...guestProcess, pid: 8, cpuMs: 500 };
+  const later: GuestStats = {
+    ...stats,
+    uptimeMs: 12_000,
+    cpu: { ...stats.cpu, userMs: 3000, idleMs: 21_000 },
+    processes: [
+      { ...guestProcess, cpuMs: 1200 },
+      { ...quick, cpuMs: 1500 },
+      { ...guestProcess, pid: 9 },
+    ],
+  };
+  const shares = (before: GuestStats | null): (number | null)[][] =>
+    rowsOf(later, before).map(({ pid, cpuPercent }) => [pid, cpuPercent]);
+  assert.deepEqual(shares({ ...stats, processes: [guestProcess, quick] }), [
+    [8, 50],
+    [7, 10],
+    [9, null],
+  ]);
+  const another = { ...stats, processes: [{ ...guestProcess, startedMs: 7 }] };
+  assert.ok(shares(another).every(([, share]) => share === null));
+  assert.ok(shares(null).every(([, share]) => share === null));
+  assert.ok(shares({ ...stats, uptimeMs: 99_999 }).every(([, share]) => share === null));
+  assert.deepEqual([busyPercent(later, stats), busyPercent(later, null), busyPercent(stats, later)], [50, null, null]);
+});
+
+test("a table of processes keeps to the terminal, and shows no control character of the guest", async () => {
+  const many = { ...stats, processes: Array.from({ length: 100 }, (_, at) => ({ ...guestProcess, pid: at + 1 })) };
+  for (const columns of [40, 80, 200]) {
+    const lines = (await topText(many, stats, plain, { lines: 24, columns })).trimEnd().split("\n");
+    assert.ok(lines.length <= 24, String(lines.length));
+    assert.ok(
+      lines.every((line) => line.length <= columns),
+      lines.join("\n"),
+    );
+    assert.ok(!lines.join("").includes("\x1b"));
+  }
+  const whole = await topText(stats, null, plain, { lines: Infinity, columns: Infinity });
+  assert.match(whole, /^Memory +100 MiB of 256 MiB\nDisks +\/: does not answer\nProcesses +1, 3 threads$/m);
+  assert.match(whole, /^ *7 +1 +root +S +- +1\.00 s +5 MiB +3 +no\\x1bde$/m);
 });

@@ -1,5 +1,12 @@
 import { Readable } from "node:stream";
-import type { ConsoleArchive, GuestProcesses, Metrics, Supervisor, Vms } from "@workfort/core";
+import {
+  guestStats,
+  type ConsoleArchive,
+  type GuestProcesses,
+  type Metrics,
+  type Supervisor,
+  type Vms,
+} from "@workfort/core";
 import type { FileOperation } from "./file-handlers.ts";
 import { Bytes, type Handlers } from "./handlers.ts";
 import type { TerminalOperation } from "./terminal-handlers.ts";
@@ -37,6 +44,10 @@ export function vmHandlers({
     "vm.resume": ({ params }) => vms.resume(params.vm),
     "vm.history": ({ params }) => vms.history(params.vm),
     "vm.metrics": ({ params }) => metrics.of(vms.find(params.vm)),
+    "vm.stats": ({ params }, { signal }) => {
+      const vm = vms.find(params.vm);
+      return guestStats(supervisor.guest(vm), vm.name, signal);
+    },
     "vm.console": async ({ params, query }, { signal }) => {
       const vm = vms.find(params.vm);
       const tailBytes = query.tailBytes === 0 ? null : query.tailBytes;
