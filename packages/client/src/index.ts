@@ -10,7 +10,15 @@ export {
   type ProgressOperation,
 } from "./client.ts";
 export { watchEvents, type WatchOptions } from "./events.ts";
-export { newProcessId, runProcess, type ProcessToRun, type RunOptions } from "./run-process.ts";
+export {
+  followProcess,
+  newProcessId,
+  runProcess,
+  waitForProcess,
+  type OutputPosition,
+  type ProcessToRun,
+  type RunOptions,
+} from "./run-process.ts";
 export { AttachedTerminal, type TerminalOptions, type TerminalSize } from "./terminal.ts";
 export type { Target } from "./transport.ts";
 export { WorkfortError } from "@workfort/contract/errors";

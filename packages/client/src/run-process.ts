@@ -32,6 +32,9 @@ export interface RunOptions {
   retryDelaysMs?: readonly number[];
 }
 
+/** bytes of each output to begin behind */
+export type OutputPosition = Readonly<Record<OutputName, number>>;
+
 export function newProcessId(): string {
   return `run-${process.getBuiltinModule("node:crypto").randomBytes(10).toString("hex")}`;
 }
@@ -52,21 +55,60 @@ export async function runProcess(
   return await run.toEnd();
 }
 
+/** Hands over the output of a process that has been started already, from these places on, to its end. */
+export async function followProcess(
+  client: ProcessClient,
+  vm: string,
+  id: string,
+  from: OutputPosition,
+  options: Omit<RunOptions, "stdin"> = {},
+): Promise<Process> {
+  return await new Run(client, vm, { id }, options, from).toEnd();
+}
+
+/** Waits for the end of a process, over breaks of the line. */
+export async function waitForProcess(
+  client: ProcessClient,
+  vm: string,
+  id: string,
+  { signal, retryDelaysMs: delaysMs = retryDelaysMs }: Pick<RunOptions, "signal" | "retryDelaysMs"> = {},
+): Promise<Process> {
+  const backoff = new Backoff(delaysMs);
+  for (let first = true; ; first = false) {
+    try {
+      return await client.call("process.wait", { params: { vm, process: id } }, { signal });
+    } catch (error) {
+      if (first && !isLost(error)) throw error;
+      await backoff.afterFailure(error, signal ?? new AbortController().signal);
+    }
+  }
+}
+
+/** what is to be started, or, without a command, has been */
+type Wanted = (ProcessToRun & { id: string }) | { id: string; argv?: undefined };
+
 class Run {
   readonly #client: ProcessClient;
   readonly #params: { vm: string; process: string };
-  readonly #start: ProcessToRun;
+  readonly #wanted: Wanted;
   readonly #options: RunOptions;
   readonly #delaysMs: readonly number[];
   readonly #ending = new AbortController();
-  readonly #position: Record<OutputName, number> = { stdout: 0, stderr: 0 };
+  readonly #position: Record<OutputName, number>;
   #latest: Process | null = null;
   #feeding: Promise<void> | null = null;
 
-  constructor(client: ProcessClient, vm: string, start: ProcessToRun & { id: string }, options: RunOptions) {
+  constructor(
+    client: ProcessClient,
+    vm: string,
+    wanted: Wanted,
+    options: RunOptions,
+    from: OutputPosition = { stdout: 0, stderr: 0 },
+  ) {
     this.#client = client;
-    this.#params = { vm, process: start.id };
-    this.#start = start;
+    this.#params = { vm, process: wanted.id };
+    this.#wanted = wanted;
+    this.#position = { ...from };
     this.#options = options;
     this.#delaysMs = options.retryDelaysMs ?? retryDelaysMs;
   }
@@ -108,9 +150,10 @@ class Run {
 
   async #attach(first: boolean): Promise<AsyncIterable<Uint8Array>> {
     const signal = this.#ending.signal;
-    if (this.#latest === null) {
+    const wanted = this.#wanted;
+    if (this.#latest === null && wanted.argv !== undefined) {
       const body = {
-        ...this.#start,
+        ...wanted,
         attach: true,
         stdin: this.#options.stdin === undefined ? "none" : "open",
       } as const;

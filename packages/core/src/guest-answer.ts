@@ -40,7 +40,7 @@ const guestCodes: Record<string, ErrorCode> = {
 };
 
 /** What a failure of the agent means to a caller of ours. */
-async function toError(answer: GuestResponse): Promise<WorkfortError> {
+export async function toError(answer: GuestResponse): Promise<WorkfortError> {
   const parsed = GuestError.safeParse(await readGuestJson(answer.body, failureBytes).catch(() => null));
   if (!parsed.success)
     return new WorkfortError("agent_failed", `the agent answered status ${answer.status} without saying why`);

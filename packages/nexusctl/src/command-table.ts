@@ -87,6 +87,33 @@ export const commandTable: Readonly<Record<string, Entry>> = {
           watch: { summary: "Watch a directory in a VM", load: () => import("./commands/vm/file/watch.ts") },
         },
       },
+      process: {
+        summary: "Processes started in a VM",
+        aliases: ["ps"],
+        commands: {
+          list: {
+            summary: "List the processes started in a VM",
+            load: () => import("./commands/vm/process/list.ts"),
+            aliases: ["ls"],
+          },
+          attach: {
+            summary: "Follow a process's output to its end",
+            load: () => import("./commands/vm/process/attach.ts"),
+          },
+          output: {
+            summary: "Print what is held of a process's output",
+            load: () => import("./commands/vm/process/output.ts"),
+          },
+          wait: { summary: "Wait for a process to end", load: () => import("./commands/vm/process/wait.ts") },
+          signal: { summary: "Signal a process group", load: () => import("./commands/vm/process/signal.ts") },
+          kill: { summary: "Kill a process group", load: () => import("./commands/vm/process/kill.ts") },
+          delete: {
+            summary: "Forget a process that has ended",
+            load: () => import("./commands/vm/process/delete.ts"),
+            aliases: ["rm"],
+          },
+        },
+      },
       logs: { summary: "Read a VM's console", load: () => import("./commands/vm/logs.ts") },
       metrics: {
         summary: "Show what a VM uses of the host, and what its disks have done",

@@ -92,6 +92,10 @@ const flagOf: Record<string, string> = {
   "query.type": "--type",
   "query.after": "--since",
   "path.vm": "NAME",
+  "path.process": "ID",
+  "body.signal": "SIGNAL",
+  "query.stdout": "--stdout",
+  "query.stderr": "--stderr",
   "path.image": "NAME",
   "path.workspace": "NAME",
 };

@@ -49,3 +49,14 @@ export function parseVariable(text: string): [key: string, value: string] {
 export function text(input: string): string {
   return input;
 }
+
+/** a place in an output */
+export function parseOffset(text: string): number {
+  if (!/^\d{1,15}$/.test(text)) throw new SyntaxError(`takes a whole number of bytes, not "${text}"`);
+  return Number(text);
+}
+
+/** `TERM`, `SIGTERM`, `term` or `15` */
+export function parseSignal(text: string): string | number {
+  return /^\d+$/.test(text) ? Number(text) : text.toUpperCase().replace(/^SIG/, "");
+}

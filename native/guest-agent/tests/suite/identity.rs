@@ -70,7 +70,7 @@ async fn power_ends_the_processes_and_then_the_agent() {
 #[tokio::test]
 async fn the_guests_use_of_what_it_has_is_told() {
     let (agent, mut client) = Agent::with_client().await;
-    client.script("busy", "while :; do :; done").await;
+    client.script("busy", "ulimit -t 20; while :; do :; done").await;
     let pid = client.get("/v1/processes/busy").await.1["pid"].as_u64().unwrap();
     let busy_ms = async |client: &mut crate::client::Client| {
         let (status, stats) = client.get("/v1/stats").await;
@@ -96,6 +96,8 @@ async fn the_guests_use_of_what_it_has_is_told() {
     assert_eq!((&busy["command"], &busy["threads"]), (&json!("sh"), &json!(1)));
     assert!(busy["residentBytes"].as_u64().unwrap() > 0 && busy["startedMs"].as_u64().unwrap() > 0);
     assert!(agent.children().iter().any(|(child, _)| *child as u64 == busy["pid"].as_u64().unwrap()));
+    client.post("/v1/processes/busy/signal", json!({ "signal": "KILL" })).await; // it would outlive the agent
+    client.wait("busy").await;
 }
 
 #[tokio::test]

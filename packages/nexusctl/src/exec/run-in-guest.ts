@@ -49,9 +49,20 @@ export async function runInGuest(
   return exitCodeOf(ended) || (lostBytes > 0 ? exitCodes.failure : exitCodes.ok);
 }
 
-function exitCodeOf({ timedOut, exitCode, signal }: Process): number {
+/** The exit code of a program that ends as the process did. */
+export function exitCodeOf({ timedOut, exitCode, signal }: Process): number {
   if (timedOut) return exitCodes.timeout;
   return exitCode ?? 128 + signalNumber(signal);
+}
+
+/** Starts a command that goes on by itself; its id is printed. */
+export async function startInGuest(cli: Cli, vm: string, command: ProcessToRun, json: boolean): Promise<void> {
+  const body = { ...command, id: newProcessId() };
+  const started = await doing(`run ${command.argv[0] ?? ""} in VM "${vm}"`, () =>
+    cli.client.call("process.start", { params: { vm }, body }),
+  );
+  cli.out.write(json ? `${JSON.stringify(started, null, cli.out.isTty ? 2 : undefined)}\n` : `${started.id}\n`);
+  cli.hint(`nexusctl vm process attach ${vm} ${started.id}`);
 }
 
 /** The guest keeps what has ended for a while; nobody will ask for this one. */

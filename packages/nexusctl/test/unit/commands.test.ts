@@ -45,6 +45,8 @@ test("aliases lead to the same command", () => {
   assert.deepEqual(walk(["vm", "terminal", "rm", "dev", "main"]).rest, ["dev", "main"]);
   assert.deepEqual(walk(["vm", "file", "ls", "dev:"]).path, ["vm", "file", "list"]);
   assert.deepEqual(walk(["vm", "nonsense"]).path, ["vm"]);
+  assert.deepEqual(walk(["vm", "ps", "rm", "dev", "p"]).path, ["vm", "process", "delete"]);
+  assert.deepEqual(walk(["vm", "process", "dev"]).rest, ["dev"]);
   assert.deepEqual(walk(["nonsense"]).path, []);
 });
 

@@ -1,6 +1,6 @@
 import type { Cli } from "../../cli.ts";
 import { defineCommand } from "../../command.ts";
-import { runInGuest } from "../../exec/run-in-guest.ts";
+import { runInGuest, startInGuest } from "../../exec/run-in-guest.ts";
 import { UsageError } from "../../failures.ts";
 import { parseDuration, parseVariable, text } from "../../parse.ts";
 
@@ -11,6 +11,7 @@ interface Flags {
   readonly timeout?: number;
   readonly stdin?: boolean;
   readonly tty?: boolean;
+  readonly detach?: boolean;
   readonly json?: boolean;
 }
 
@@ -63,6 +64,12 @@ export default defineCommand({
         withNegated: false,
         brief: "on a terminal of its own, typed into from here; it goes with the command",
       },
+      detach: {
+        kind: "boolean",
+        optional: true,
+        withNegated: false,
+        brief: "start it, print its id and leave it to itself; see vm process",
+      },
       json: {
         kind: "boolean",
         optional: true,
@@ -70,7 +77,7 @@ export default defineCommand({
         brief: "print exit code and the first MiB of each output as one JSON object",
       },
     },
-    aliases: { u: "user", w: "cwd", e: "env", i: "stdin", t: "tty" },
+    aliases: { u: "user", w: "cwd", e: "env", i: "stdin", t: "tty", d: "detach" },
   },
   commandAfter: 1,
   about:
@@ -81,6 +88,7 @@ export default defineCommand({
     ["vm exec dev -- sh -c 'cd /srv && make 2>&1'", "with a shell"],
     ["vm exec dev -i -- tar -x -C /srv < files.tar", "with input"],
     ["vm exec dev -it -- python3", "at a terminal; vm attach for one that stays"],
+    ["vm exec dev -d -- ./serve", "and go on without it"],
     ["vm exec --user 1000 -e CI=1 --timeout 5m dev -- npm test", "as somebody, with a variable and a limit"],
   ],
   async run(cli: Cli, flags: Flags, name: string, ...argv: readonly string[]) {
@@ -91,12 +99,15 @@ export default defineCommand({
       ...(flags.user === undefined ? {} : { user: flags.user }),
       ...(flags.timeout === undefined ? {} : { timeoutMs: flags.timeout }),
     };
+    if (flags.detach && (flags.stdin || flags.tty))
+      throw new UsageError("--detach goes without --stdin and --tty: nobody would be there to type");
     if (flags.tty) {
       if (flags.json || flags.timeout !== undefined)
         throw new UsageError("--tty goes neither with --json nor with --timeout");
       const { runOnTerminal } = await import("../../terminal/exec.ts");
       return await runOnTerminal(cli, name, start);
     }
+    if (flags.detach) return await startInGuest(cli, name, start, flags.json ?? false);
     return await runInGuest(cli, name, start, { stdin: flags.stdin ?? false, json: flags.json ?? false });
   },
 });
