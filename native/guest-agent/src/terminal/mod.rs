@@ -4,9 +4,11 @@
 //!   start ──▶ running ──▶ exited (its process) ──▶ ended (all it printed is on the screen) ──▶ forgotten
 //!
 //! `pump` reads what is printed; `scanner` cuts it into whole units and `sequence` tells what these mean; `screen`
-//! models what they draw; `recent` keeps the last of them for `viewer`s, which nothing ever waits for: one that is too
-//! slow is given the screen anew. `input` is what is typed; `table` finds and bounds terminals.
+//! models what they draw and `drawing` draws it again; `recent` keeps the last of them for `viewer`s, which nothing
+//! ever waits for: one that is too slow is given the screen anew. `input` is what is typed; `table` finds and bounds
+//! terminals.
 
+mod drawing;
 mod hang_up;
 mod input;
 mod modes;

@@ -2,17 +2,16 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use avt::{Color, Line, Pen, Terminal as Emulator};
+use avt::Terminal as Emulator;
 use serde::{Deserialize, Serialize};
 
+use super::drawing::{scrollback, spell_out};
 use super::modes::Modes;
 use super::scanner::{Scanner, Unit};
 use super::sequence::{Meaning, Question, meaning};
 
 /// lines that have left the screen at its top
 pub const SCROLLBACK_LINES: usize = 500;
-/// of these, as much as a screen brings along
-const SCROLLBACK_BYTES: usize = 256 * 1024;
 
 /// asks a terminal who it is
 const ENQUIRY: u8 = 0x05;
@@ -127,100 +126,6 @@ fn emulator(size: Size) -> Emulator {
     made.expect("a size is at least 1 by 1")
 }
 
-/// The lines above the screen, written and pushed out of it.
-fn scrollback(emulator: &Emulator) -> String {
-    let (_, rows) = emulator.size();
-    let lines: Vec<&Line> = emulator.primary_screen().all_lines().collect();
-    let above = &lines[..lines.len().saturating_sub(rows)];
-    let mut drawn: Vec<String> = Vec::new();
-    let mut bytes = 0;
-    for line in above.iter().rev() {
-        let text = draw(line);
-        bytes += text.len();
-        if bytes > SCROLLBACK_BYTES {
-            break;
-        }
-        drawn.push(text);
-    }
-    if drawn.is_empty() {
-        return String::new();
-    }
-    let still_visible = drawn.len().min(rows - 1);
-    let mut text: String = drawn.into_iter().rev().collect();
-    if !text.ends_with('\n') {
-        text.push_str("\r\n"); // it goes on in the screen's first line
-    }
-    text.push_str(&format!("\x1b[0m\x1b[{rows};1H{}\x1b[H", "\n".repeat(still_visible)));
-    text
-}
-
-/// Writes repetitions (REP) out, which not every terminal knows.
-fn spell_out(drawing: &str) -> String {
-    let mut text = String::with_capacity(drawing.len());
-    let mut pieces = drawing.split("\x1b[");
-    text.push_str(pieces.next().unwrap_or_default());
-    for piece in pieces {
-        let end = piece.find(|character: char| !character.is_ascii_digit()).unwrap_or(0);
-        match (piece[..end].parse(), piece[end..].strip_prefix('b'), text.chars().last()) {
-            (Ok(count), Some(rest), Some(last)) => {
-                text.extend(std::iter::repeat_n(last, count));
-                text.push_str(rest);
-            }
-            _ => {
-                text.push_str("\x1b[");
-                text.push_str(piece);
-            }
-        }
-    }
-    text
-}
-
-fn draw(line: &Line) -> String {
-    let cells = line.cells();
-    let blank = |cell: &&avt::Cell| cell.char() == ' ' && cell.pen().is_default();
-    let end = if line.is_wrapped() { cells.len() } else { cells.len() - cells.iter().rev().take_while(blank).count() };
-    let mut text = String::new();
-    let mut pen = Pen::default();
-    for cell in cells[..end].iter().filter(|cell| cell.width() > 0) {
-        if *cell.pen() != pen {
-            pen = *cell.pen();
-            text.push_str(&select(&pen));
-        }
-        text.push(cell.char());
-    }
-    if !pen.is_default() {
-        text.push_str("\x1b[0m");
-    }
-    if !line.is_wrapped() {
-        text.push_str("\r\n");
-    }
-    text
-}
-
-/// The sequence that selects a pen.
-fn select(pen: &Pen) -> String {
-    let mut text = String::from("\x1b[0");
-    let attributes = [
-        (pen.is_bold(), ";1"),
-        (pen.is_faint(), ";2"),
-        (pen.is_italic(), ";3"),
-        (pen.is_underline(), ";4"),
-        (pen.is_blink(), ";5"),
-        (pen.is_inverse(), ";7"),
-        (pen.is_strikethrough(), ";9"),
-    ];
-    attributes.iter().filter(|(on, _)| *on).for_each(|(_, code)| text.push_str(code));
-    for (kind, color) in [(38, pen.foreground()), (48, pen.background())] {
-        match color {
-            Some(Color::Indexed(index)) => text.push_str(&format!(";{kind};5;{index}")),
-            Some(Color::RGB(rgb)) => text.push_str(&format!(";{kind};2;{};{};{}", rgb.r, rgb.g, rgb.b)),
-            None => {}
-        }
-    }
-    text.push('m');
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -260,11 +165,6 @@ mod tests {
         assert_same(&mut screen(10, 4, "漢字かな交じり文\x1b[2;3H\x1b[38;2;1;2;3mx\x1b[?25l"));
         assert_same(&mut screen(8, 3, "a long line that wraps more than once and goes off\r\n\x1b[44m  \x1b[0m"));
         assert_same(&mut screen(2, 1, "漢x\r\n漢"));
-    }
-
-    #[test]
-    fn repetitions_are_spelt_out() {
-        assert_eq!(spell_out("a\x1b[3b\r\n漢\x1b[1b\x1b[31mx\x1b[2b!"), "aaaa\r\n漢漢\x1b[31mxxx!");
     }
 
     #[test]
