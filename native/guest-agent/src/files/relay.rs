@@ -23,7 +23,8 @@ use crate::sys::Ended;
 
 /// of the line that a worker's answer begins with; worker and agent are the same program, but the user may meddle
 const HEAD_BYTES: usize = 65_536;
-const READ_BYTES: usize = 256 * 1024;
+/// larger ones are mapped and unmapped for each read
+const READ_BYTES: usize = 64 * 1024;
 
 /// the line that a worker's answer begins with
 #[derive(Serialize, Deserialize)]
