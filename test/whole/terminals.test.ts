@@ -201,7 +201,7 @@ test("terminals of a VM", (context) =>
       await viewer.shows("ready");
       await daemon.client.call("vm.terminal.delete", { params: { ...vm, terminal: "other" } });
       assert.equal((await viewer.ended).signal, "KILL");
-      await assert.rejects(open(daemon, "", { argv: ["/no/such"] }), { code: "cannot_start" });
+      await assert.rejects(open(daemon, "", { argv: ["/no/such"] }), { code: "command_not_found" });
       await assert.rejects(new Viewer(daemon, { terminal: "none" }).ended, { code: "not_found" });
       await assert.rejects(new Viewer(daemon, { vm: "none" }).ended, { code: "not_found" });
       await open(daemon, "sleep 1000");
