@@ -150,7 +150,7 @@ test("being at a terminal of a VM", async (context) => {
       interrupted.type("\u0003");
       assert.equal(await interrupted.code(), 130);
       const missing = new AtTerminal(daemon, "vm exec -it dev -- /no/such");
-      assert.equal(await missing.code(), 126);
+      assert.equal(await missing.code(), 127);
       assert.equal(await cli("vm", "terminal", "list", "dev", "-q"), "");
     });
 
