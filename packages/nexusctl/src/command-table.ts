@@ -191,6 +191,19 @@ export const commandTable: Readonly<Record<string, Entry>> = {
       },
     },
   },
+  work: {
+    summary: "Work that is carried into a VM and back",
+    commands: {
+      push: {
+        summary: "Carry a repository or a directory into a VM",
+        load: () => import("./commands/work/push.ts"),
+      },
+      pull: {
+        summary: "Bring a repository's changes back from a VM, as a branch",
+        load: () => import("./commands/work/pull.ts"),
+      },
+    },
+  },
   storage: {
     summary: "Where the disks live",
     commands: {

@@ -2,7 +2,7 @@ import { AnswerError, DaemonUnreachable } from "@workfort/client/errors";
 import type { FieldIssue } from "@workfort/contract";
 import { WorkfortError } from "@workfort/contract/errors";
 import { exitCodeOf, exitCodes } from "./exit-codes.ts";
-import { Failure, UsageError } from "./failures.ts";
+import { Failure, Refusal, UsageError } from "./failures.ts";
 
 /** A failure in the words of a terminal and in those of a program. */
 export interface Explanation {
@@ -32,6 +32,10 @@ export function explain(error: unknown, unreachable: (error: DaemonUnreachable) 
   }
   if (cause instanceof AnswerError) {
     return own("bad_answer", exitCodes.failure, cause.message, [], "nexusctl version   (says whether the two fit)");
+  }
+  if (cause instanceof Refusal) {
+    const headline = action === null ? cause.message : `cannot ${action}`;
+    return own("refused", exitCodes.failure, headline, action === null ? [] : cause.message.split("\n"), undefined);
   }
   const message = cause instanceof Error ? cause.message : String(cause);
   // the machine refuses: a full disk, a program that is not there

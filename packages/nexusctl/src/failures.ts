@@ -13,6 +13,11 @@ export class UsageError extends Error {
   }
 }
 
+/** what a guest gave, or a program of this host says, cannot be gone on with; exit code 1 */
+export class Refusal extends Error {
+  override readonly name: string = "Refusal";
+}
+
 /** what was being done when something failed, in words that follow "cannot" */
 export class Failure extends Error {
   override readonly name = "Failure";

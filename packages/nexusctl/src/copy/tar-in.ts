@@ -1,3 +1,5 @@
+import { Refusal } from "../failures.ts";
+
 /**
  * Reading a tar that a guest made, which may hold anything: headers are bounded and their sums checked. Knows ustar,
  * the extended headers of POSIX (pax) and GNU's long names.
@@ -15,7 +17,7 @@ export interface ArchiveEntry {
   content: AsyncGenerator<Buffer, void, undefined>;
 }
 
-export class ArchiveError extends Error {
+export class ArchiveError extends Refusal {
   override readonly name = "ArchiveError";
 }
 

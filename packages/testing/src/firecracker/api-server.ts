@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { promises as fs } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
@@ -64,8 +65,10 @@ async function leaveStale(path: string): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   bound.listen(`${path}-bound`, resolve);
   await promise;
-  await fs.link(`${path}-bound`, path);
+  await fs.link(`${path}-bound`, `${path}-stale`);
   bound.close();
+  await once(bound, "close");
+  await fs.rename(`${path}-stale`, path); // only now, or somebody would have been let in
   await delay(staleMs);
   await fs.rm(path);
 }

@@ -1,0 +1,20 @@
+import type { Cli } from "../cli.ts";
+
+/** exit code of a program that is interrupted */
+const interrupted = 130;
+
+/** Gives work a signal that fires at Ctrl-C or TERM; what it leaves by then is its own to clear away. */
+export async function untilInterrupted(cli: Cli, work: (signal: AbortSignal) => Promise<number>): Promise<number> {
+  const ending = new AbortController();
+  const interrupt = (): void => ending.abort(new Error("interrupted"));
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, interrupt);
+  try {
+    return await work(ending.signal);
+  } catch (error) {
+    if (!ending.signal.aborted) throw error;
+    cli.err.write("nexusctl: interrupted\n");
+    return interrupted;
+  } finally {
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.off(signal, interrupt);
+  }
+}
