@@ -16,6 +16,7 @@ getfattr attr attr
 cc gcc gcc'
 needed_debian='mmdebstrap mmdebstrap -'
 needed_tests='cpio cpio cpio
+git git git
 setcap libcap2-bin libcap
 setfacl acl acl
 busybox busybox-static busybox'
