@@ -18,6 +18,8 @@ const labMemoryMiB = 6144;
 /** on two processors Node's compiler fails now and then under emulation */
 const labProcessors = 1;
 const storeBytes = 8 * 1024 ** 3; // sparse
+/** Node itself, its code emulated, crashes now and then: that is no answer, and the file is run again. */
+const mostAttempts = 3;
 
 /** what is run inside */
 const scripts = {
@@ -125,9 +127,6 @@ async function addModules(stage: string, tell: (text: string) => void): Promise<
   await runTool(["dpkg-deb", "--extract", join(work, archive), work]);
   await runTool(["cp", "--archive", join(work, "lib"), join(stage, "lab", "kernel-lib")]);
 }
-
-/** Node itself, its code emulated, crashes now and then: that is no answer, and the file is run again. */
-const mostAttempts = 3;
 
 async function runSuite(daemon: TestDaemon, files: readonly string[], signal: AbortSignal): Promise<void> {
   let [passed, failed] = [0, 0];
