@@ -6,10 +6,10 @@ import { configFor, createVm } from "./firecracker.ts";
 /**
  * `vm start` until the agent answers, beside the same Firecracker started by hand with a configuration file until the
  * agent answers on vsock: same kernel, initramfs, disk and devices. Needs FIRECRACKER_BIN and a KVM that boots, as in
- * `npm run lab -- --bench by-hand`.
+ * `npm run lab -- bench`.
  */
 const memoryMiB = 256;
-const rounds = 3;
+const rounds = 7;
 
 export async function measure(): Promise<Figure[]> {
   const program = process.env["FIRECRACKER_BIN"];

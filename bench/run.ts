@@ -10,6 +10,7 @@ const measurements: Record<string, () => Promise<(typeof import("./start.ts"))["
   exec: async () => (await import("./exec.ts")).measure,
   mcp: async () => (await import("./mcp.ts")).measure,
   terminal: async () => (await import("./terminal.ts")).measure,
+  streams: async () => (await import("./streams.ts")).measure,
   copy: async () => (await import("./copy.ts")).measure,
   status: async () => (await import("./status.ts")).measure,
   twenty: async () => (await import("./twenty.ts")).measure,

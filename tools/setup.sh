@@ -19,6 +19,8 @@ needed_tests='cpio cpio cpio
 git git git
 setcap libcap2-bin libcap
 setfacl acl acl
+rsync rsync rsync
+tmux tmux tmux
 busybox busybox-static busybox'
 
 missing_packages() {

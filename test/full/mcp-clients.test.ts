@@ -123,6 +123,13 @@ test("the Inspector lists and calls the tools, over HTTP and stdio", async (cont
       await call("command_kill", { vm: "dev", commandId });
       await call("vm_list");
       await call("image_list");
+      const note = { vm: "dev", path: "/srv/notes/one.txt" };
+      await call("file_write", { ...note, content: "first line" });
+      await call("file_edit", { ...note, oldText: "first", newText: "only" });
+      assert.equal((await call("file_read", note))["content"], "only line");
+      assert.match(JSON.stringify(await call("file_list", { vm: "dev", path: "/srv/notes" })), /one\.txt/);
+      assert.match(JSON.stringify(await call("file_search", { ...note, path: "/srv", pattern: "only" })), /only line/);
+      await call("file_delete", note);
       assert.equal((await call("vm_inspect", { vm: "dev" }))["name"], "dev");
       assert.match(String((await call("vm_logs", { vm: "dev" }))["text"]), /guest-agent/);
       assert.equal((await call("vm_create", { name: "other", image: "base", start: "false" }))["state"], "created");

@@ -146,6 +146,20 @@ test("an agent that breaks off, talks nonsense or without end fails the request,
     }
   }));
 
+test("an agent of an older nexusd answers for what it knows, and the rest says what to do", () =>
+  withLyingVmm(async (daemon, behave) => {
+    await behave("is older");
+    await start(daemon);
+    assert.equal((await daemon.client.call("vm.get", { params })).agent, "ready");
+    for (const asked of [exec(daemon), daemon.client.call("vm.stats", { params })]) {
+      const { code, message, hint } = await refusal(asked);
+      assert.equal(code, "agent_outdated");
+      assert.match(`${message}; ${hint}`, /older than nexusd: there is no .*stop the VM and start it/);
+    }
+    await daemon.client.call("vm.kill", { params });
+    await assertNothingLives(daemon);
+  }));
+
 test("a guest that pours bytes into its channel grows the daemon by no more than a bound", () =>
   withLyingVmm(async (daemon, behave) => {
     const residentMiB = async (): Promise<number> => {

@@ -218,6 +218,25 @@ test("a cancelled call ends its command, and so does a client that goes away; pr
       assert.equal(stdout, "0\n", "what the command had started has ended, too");
       await client.close();
     }
+    // a session in which a call is under way does not give way to others
+    const busy = await connect(daemon, secret, "/mcp", eras["2025-11-25"]);
+    const stop = new AbortController();
+    const params = { name: "run_command", arguments: { vm: "dev", command: "sleep 996" } };
+    const long = busy.callTool(params, { signal: stop.signal });
+    long.catch(() => {});
+    await eventually(
+      () => running(daemon),
+      (left) => left.length === 1,
+    );
+    for (let count = 0; count < 66; count += 1) await connect(daemon, secret, "/mcp", eras["2025-11-25"]);
+    assert.equal((await running(daemon)).length, 1);
+    stop.abort();
+    await eventually(
+      () => running(daemon),
+      (left) => left.length === 0,
+    );
+    await busy.close();
+
     const client = await connect(daemon, secret, "/mcp", eras["2026-07-28"]);
     client.callTool({ name: "run_command", arguments: { vm: "dev", command: "sleep 997" } }).catch(() => {});
     await eventually(
@@ -267,7 +286,8 @@ test("a token opens what it names, and to it nothing else exists", () =>
       ["mine"],
     );
     dataOf(await call(manager, "vm_delete", { vm: "mine" }));
-    assert.equal(dataOf(await create("again", 128))["state"], "created");
+    const both = await Promise.all(["again", "and-again"].map((name) => create(name, 128)));
+    assert.equal(both.filter(({ isError }) => isError === true).length, 1, "one place, two at once");
 
     const looking = await connect(
       daemon,

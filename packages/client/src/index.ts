@@ -9,6 +9,7 @@ export {
   type JsonOperation,
   type ProgressOperation,
 } from "./client.ts";
+export { checkSame, fileFacts, readFile, type FileFacts, type ReadFileOptions } from "./file-content.ts";
 export { watchEvents, type WatchOptions } from "./events.ts";
 export {
   followProcess,

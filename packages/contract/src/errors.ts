@@ -33,6 +33,7 @@ export const errorCatalogue = {
   too_many: { status: 429, fault: "user", title: "Too many of them at once" },
   internal: { status: 500, fault: "system", title: "The daemon has a defect" },
   vmm_failed: { status: 502, fault: "system", title: "The VMM failed" },
+  agent_outdated: { status: 501, fault: "system", title: "The guest agent is too old for this" },
   agent_failed: { status: 502, fault: "system", title: "The guest agent answered nonsense" },
   agent_unreachable: { status: 503, fault: "system", title: "The guest agent does not answer" },
   vmm_unavailable: { status: 503, fault: "system", title: "No usable VMM" },

@@ -36,6 +36,7 @@ const errors = [
   "wrong_state",
   "agent_unreachable",
   "agent_failed",
+  "agent_outdated",
   "timeout",
   "too_many",
   "cannot_start",
@@ -79,6 +80,10 @@ export const fileOperations = {
       mode: fileMode().optional().describe("octal; default that of the file that is there, else 0644"),
       owner: guestUser().optional().describe("default that of the file that is there, else the user"),
       parents: flag("make the directories above"),
+      draft: matching(/^[0-9a-f]{16}$/, "must be 16 lower-case hexadecimal digits")
+        .optional()
+        .describe("keep what has come as .workfort-draft-… beside the file, should the body break off"),
+      offset: offset("of the body's first byte, behind what the draft holds"),
     }),
     bytesIn: true,
     result: WrittenFile,

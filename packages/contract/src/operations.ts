@@ -21,7 +21,15 @@ const drive = exactly({ drive: Reference });
 const process = exactly({ vm: Reference, process: ProcessId });
 const terminal = exactly({ vm: Reference, terminal: TerminalId });
 
-const guestErrors = ["not_found", "wrong_state", "agent_unreachable", "agent_failed", "timeout", "too_many"] as const;
+const guestErrors = [
+  "not_found",
+  "wrong_state",
+  "agent_unreachable",
+  "agent_failed",
+  "agent_outdated",
+  "timeout",
+  "too_many",
+] as const;
 
 /** Everything the daemon can do. A new feature starts by adding a row. */
 export const operations = {
@@ -180,7 +188,7 @@ export const operations = {
     summary: "Show what a VM's guest says it uses: processors, memory, disks, networks, processes",
     params: vm,
     result: GuestStats,
-    errors: ["not_found", "wrong_state", "agent_unreachable", "agent_failed", "timeout"],
+    errors: ["not_found", "wrong_state", "agent_unreachable", "agent_failed", "agent_outdated", "timeout"],
   }),
   "vm.console": operation({
     method: "GET",

@@ -45,6 +45,10 @@ export async function toError(answer: GuestResponse): Promise<WorkfortError> {
   if (!parsed.success)
     return new WorkfortError("agent_failed", `the agent answered status ${answer.status} without saying why`);
   const { code, message, errno, at } = parsed.data.error;
+  if (code === "unsupported")
+    return new WorkfortError("agent_outdated", `the agent of this VM is older than nexusd: ${message}`, {
+      hint: "stop the VM and start it: it boots with the agent of this nexusd",
+    });
   const isMissing = code === "cannot_start" && errno === "ENOENT" && at === "program";
   const known = isMissing ? "command_not_found" : guestCodes[code];
   if (known === undefined) return new WorkfortError("agent_failed", `the agent failed: ${message}`);

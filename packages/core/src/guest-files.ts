@@ -64,10 +64,18 @@ export class GuestFiles {
   }
 
   async write(
-    query: Place & { mode?: string | undefined; owner?: string | undefined; parents: boolean },
+    query: Place & {
+      mode?: string | undefined;
+      owner?: string | undefined;
+      parents: boolean;
+      draft?: string | undefined;
+      offset: number;
+    },
     bytes: Readable,
   ): Promise<WrittenFile> {
-    return await askJson(this.#link, this.#put("content", query, bytes), WrittenFile);
+    // an older agent does not know it
+    const asked = { ...query, offset: query.offset === 0 ? undefined : query.offset };
+    return await askJson(this.#link, this.#put("content", asked, bytes), WrittenFile);
   }
 
   async stat(query: Place): Promise<FileEntry> {

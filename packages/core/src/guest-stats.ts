@@ -9,12 +9,6 @@ const answerBytes = 1024 * 1024;
 export async function guestStats(link: GuestLink, vmName: string, signal?: AbortSignal): Promise<GuestStats> {
   const path = "/v1/stats";
   const answer = await link.request({ method: "GET", path, ...(signal === undefined ? {} : { signal }) });
-  if (answer.status === 404) {
-    answer.body.destroy();
-    throw new WorkfortError("agent_failed", `the agent of VM "${vmName}" is older than nexusd and does not tell this`, {
-      hint: `nexusctl vm stop ${vmName} && nexusctl vm start ${vmName}`,
-    });
-  }
   if (answer.status !== 200) throw await toError(answer);
   const parsed = GuestStats.safeParse(await readGuestJson(answer.body, answerBytes));
   if (parsed.success) return parsed.data;

@@ -439,10 +439,12 @@ export class Supervisor {
       { name: "agent", startedAtMs: userspaceAt, durationMs: readyMs - userspaceAt },
     ];
     this.#store.updateBoot(live.vm.id, live.bootNumber, { readyAt: now, phases: [...boot.phases, ...guestPhases] });
-    live.run?.guestBootMs().then(
-      (guestBootMs) => this.#store.updateBoot(live.vm.id, live.bootNumber, { guestBootMs }),
-      () => {}, // the keeper, or the daemon, has gone
-    );
+    live.run
+      ?.guestBootMs()
+      .then((guestBootMs) => {
+        if (!this.#detached) this.#store.updateBoot(live.vm.id, live.bootNumber, { guestBootMs });
+      })
+      .catch(() => {}); // its keeper has gone
   }
 
   async #awaitAgent(live: LiveVm, timeoutMs: number): Promise<void> {

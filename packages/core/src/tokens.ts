@@ -15,6 +15,8 @@ const secretPrefix = "wft_";
 export class Tokens {
   readonly #store: Store;
   readonly #toolNames: readonly string[];
+  /** creations under way, by token: two at once may not both take the last place */
+  readonly #begun = new Map<string, number>();
 
   constructor(needs: { store: Store; toolNames: readonly string[] }) {
     this.#store = needs.store;
@@ -90,26 +92,50 @@ export class Tokens {
     return vm;
   }
 
-  /** Throws where the token may not create such a VM. */
-  checkCreation(id: string, vm: { memoryMiB: number; vcpuCount: number }): void {
+  /** Has the token create a VM, which is its own then; throws `forbidden` where it may not have such a one. */
+  async creating<T extends { id: string }>(
+    id: string,
+    size: { memoryMiB: number; vcpuCount: number },
+    create: () => Promise<T>,
+  ): Promise<T> {
     const token = this.current(id);
-    const existing = token.ownVms.filter((vmId) => this.#store.findVm(vmId) !== null);
-    const over = [
-      existing.length >= token.maxVms ? `it may have ${token.maxVms} VMs of its own and has ${existing.length}` : null,
-      token.maxMemoryMiB !== null && vm.memoryMiB > token.maxMemoryMiB
-        ? `a VM of its own may have ${token.maxMemoryMiB} MiB`
-        : null,
-      token.maxVcpuCount !== null && vm.vcpuCount > token.maxVcpuCount
-        ? `a VM of its own may have ${token.maxVcpuCount} virtual CPUs`
-        : null,
-    ].find((why) => why !== null);
-    if (over !== undefined) throw new WorkfortError("forbidden", `token "${token.name}": ${over}`);
+    const begun = this.#begun.get(id) ?? 0;
+    const over = this.#refuse(token, begun, size);
+    if (over !== null)
+      throw new WorkfortError("forbidden", `token "${token.name}": ${over}`, {
+        hint: "one that may do more is made by: nexusctl token create",
+      });
+    this.#begun.set(id, begun + 1);
+    try {
+      const vm = await create();
+      // a token that was revoked meanwhile has nothing any more
+      const ownVms = this.#existing(this.#store.findToken(id)?.ownVms ?? []);
+      this.#store.updateToken(id, { ownVms: [...ownVms, vm.id] });
+      return vm;
+    } finally {
+      const left = (this.#begun.get(id) ?? 1) - 1;
+      if (left === 0) this.#begun.delete(id);
+      else this.#begun.set(id, left);
+    }
   }
 
-  noteCreated(id: string, vmId: string): void {
-    const { ownVms } = this.current(id);
-    const existing = ownVms.filter((other) => this.#store.findVm(other) !== null);
-    this.#store.updateToken(id, { ownVms: [...existing, vmId] });
+  /** Why a token may not have one more VM of this size; null if it may. */
+  #refuse(
+    token: Token,
+    begun: number,
+    { memoryMiB, vcpuCount }: { memoryMiB: number; vcpuCount: number },
+  ): string | null {
+    const has = this.#existing(token.ownVms).length + begun;
+    if (has >= token.maxVms) return `it may have ${token.maxVms} VMs of its own and has ${has}`;
+    if (token.maxMemoryMiB !== null && memoryMiB > token.maxMemoryMiB)
+      return `a VM of its own may have ${token.maxMemoryMiB} MiB`;
+    if (token.maxVcpuCount !== null && vcpuCount > token.maxVcpuCount)
+      return `a VM of its own may have ${token.maxVcpuCount} virtual CPUs`;
+    return null;
+  }
+
+  #existing(vmIds: readonly string[]): string[] {
+    return vmIds.filter((vmId) => this.#store.findVm(vmId) !== null);
   }
 }
 

@@ -114,7 +114,8 @@ export const commandTable: Readonly<Record<string, Entry>> = {
           },
         },
       },
-      logs: { summary: "Read a VM's console", load: () => import("./commands/vm/logs.ts") },
+      console: { summary: "Read a VM's console", load: () => import("./commands/vm/console.ts") },
+      logs: { summary: "Show what a VM's console said", load: () => import("./commands/vm/logs.ts") },
       metrics: {
         summary: "Show what a VM uses of the host, and what its disks have done",
         load: () => import("./commands/vm/metrics.ts"),

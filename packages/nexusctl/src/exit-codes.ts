@@ -58,6 +58,7 @@ export const exitCodeOf: Record<ErrorCode, number> = {
   too_many: exitCodes.conflict,
   internal: exitCodes.failure,
   vmm_failed: exitCodes.host,
+  agent_outdated: exitCodes.guest,
   agent_failed: exitCodes.guest,
   agent_unreachable: exitCodes.guest,
   vmm_unavailable: exitCodes.host,

@@ -17,7 +17,7 @@ pub use data_drives::FailedMount;
 use crate::device_events::DeviceEvents;
 use crate::{guest_file, identity, sys};
 
-/// the byte that Firecracker's boot timer waits for (its docs/api_requests/actions.md calls it "boot complete")
+/// the byte that Firecracker's boot timer waits for (its MAGIC_VALUE_SIGNAL_GUEST_BOOT_COMPLETE)
 const BOOT_TIMER_BYTE: u8 = 123;
 /// for a device to appear
 const DEVICE_PATIENCE: Duration = Duration::from_secs(10);

@@ -25,7 +25,7 @@ pub struct Order {
 #[derive(Serialize, Deserialize)]
 pub enum Job {
     Read { path: String, offset: u64, length: Option<u64> },
-    Write { path: String, mode: Option<u32>, owner: Option<(u32, u32)>, parents: bool },
+    Write(Write),
     Stat { path: String },
     List { path: String, depth: u64, limit: u64, after: Option<String> },
     Move(Move),
@@ -35,6 +35,18 @@ pub enum Job {
     Watch { path: String, recursive: bool },
     Pack { path: String },
     Unpack { path: String, owners: bool },
+}
+
+#[derive(Serialize, Deserialize)]
+pub struct Write {
+    pub path: String,
+    pub mode: Option<u32>,
+    pub owner: Option<(u32, u32)>,
+    pub parents: bool,
+    /// under what name to keep what has come, should the body break off
+    pub draft: Option<String>,
+    /// of the body's first byte; what the draft holds before it stays
+    pub offset: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -143,12 +155,12 @@ fn by_query(
 ) -> Result<(String, Job), Failure> {
     let allowed: &[&str] = match (&head.method, what) {
         (&Method::GET, "content") => &["path", "user", "offset", "length"],
-        (&Method::PUT, "content") => &["path", "user", "mode", "owner", "parents"],
+        (&Method::PUT, "content") => &["path", "user", "mode", "owner", "parents", "draft", "offset"],
         (&Method::GET, "stat" | "archive") => &["path", "user"],
         (&Method::GET, "list") => &["path", "user", "depth", "limit", "after"],
         (&Method::GET, "watch") => &["path", "user", "recursive"],
         (&Method::PUT, "archive") => &["path", "user", "owners"],
-        (method, _) => return Err(Failure::not_found(&format!("there is no {method} {}", head.uri.path()))),
+        (method, _) => return Err(Failure::unsupported(&format!("there is no {method} {}", head.uri.path()))),
     };
     let query = Query::parse(head.uri.query(), allowed)?;
     let path = query.text("path")?.ok_or_else(|| Failure::bad_request("query: path is missing"))?;
@@ -157,12 +169,14 @@ fn by_query(
         (&Method::GET, "content") => {
             Job::Read { path, offset: query.offset("offset")?, length: query.number("length")? }
         }
-        (&Method::PUT, "content") => Job::Write {
+        (&Method::PUT, "content") => Job::Write(Write {
             path,
             mode: query.text("mode")?.map(|text| parse_mode(&text)).transpose()?,
             owner: query.text("owner")?.map(|name| owner_of(&name)).transpose()?,
             parents: query.flag("parents")?,
-        },
+            draft: query.text("draft")?,
+            offset: query.offset("offset")?,
+        }),
         (_, "stat") => Job::Stat { path },
         (_, "list") => Job::List {
             path,
@@ -177,15 +191,29 @@ fn by_query(
     Ok((user, job))
 }
 
+impl Write {
+    fn check(&self) -> Result<(), Failure> {
+        match &self.draft {
+            None if self.offset > 0 => Err(Failure::bad_request("offset: it needs a draft")),
+            Some(name) if !is_draft_name(name) => Err(Failure::bad_request("draft: 16 lower-case hexadecimal digits")),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn is_draft_name(name: &str) -> bool {
+    name.len() == 16 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 impl Job {
     fn check(&self) -> Result<(), Failure> {
         match self {
             Job::Read { path, .. }
-            | Job::Write { path, .. }
             | Job::Stat { path }
             | Job::Watch { path, .. }
             | Job::Pack { path }
             | Job::Unpack { path, .. } => check_path("path", path),
+            Job::Write(request) => check_path("path", &request.path).and_then(|()| request.check()),
             Job::List { path, depth, limit, after } => {
                 check_path("path", path)?;
                 check_range("depth", *depth, MOST_DEPTH)?;

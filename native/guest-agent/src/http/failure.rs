@@ -30,6 +30,11 @@ impl Failure {
         Self::new(StatusCode::NOT_FOUND, "not_found", message)
     }
 
+    /// What a later version of the protocol may know: the host has to tell it from what is wrong or missing.
+    pub fn unsupported(message: &str) -> Self {
+        Self::new(StatusCode::NOT_IMPLEMENTED, "unsupported", message)
+    }
+
     pub fn conflict(message: &str) -> Self {
         Self::new(StatusCode::CONFLICT, "conflict", message)
     }

@@ -97,8 +97,15 @@ fn parse_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, Failure> {
         return Err(Failure::bad_request("body: not a JSON object"));
     }
     let mut parser = serde_json::Deserializer::from_slice(text);
-    let value =
-        serde_path_to_error::deserialize(&mut parser).map_err(|why| Failure::bad_request(&format!("body: {why}")))?;
+    let value = serde_path_to_error::deserialize(&mut parser).map_err(|why| {
+        let told = format!("body: {why}");
+        // serde has no other sign of it
+        if why.inner().to_string().starts_with("unknown field") {
+            Failure::unsupported(&told)
+        } else {
+            Failure::bad_request(&told)
+        }
+    })?;
     parser.end().map_err(|why| Failure::bad_request(&format!("body: {why}")))?;
     Ok(value)
 }

@@ -12,7 +12,7 @@ impl<'a> Query<'a> {
         for part in text.unwrap_or("").split('&').filter(|part| !part.is_empty()) {
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
             if !allowed.contains(&name) {
-                return Err(Failure::bad_request(&format!("query: there is no {name:?} here")));
+                return Err(Failure::unsupported(&format!("query: there is no {name:?} here")));
             }
             if pairs.iter().any(|(seen, _)| *seen == name) {
                 return Err(Failure::bad_request(&format!("query: {name} stands twice")));

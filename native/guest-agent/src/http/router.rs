@@ -130,7 +130,7 @@ pub async fn route(
             agent.processes.find(id)?.signal(signal.number()?)?;
             send_json(respond, StatusCode::OK, &json!({}));
         }
-        (method, _) => return Err(Failure::not_found(&format!("there is no {method} {}", head.uri.path()))),
+        (method, _) => return Err(Failure::unsupported(&format!("there is no {method} {}", head.uri.path()))),
     }
     Ok(())
 }

@@ -64,7 +64,7 @@ pub async fn route(
                 viewer.follow(stream).await;
             }
         }
-        (method, _) => return Err(Failure::not_found(&format!("there is no {method} {}", head.uri.path()))),
+        (method, _) => return Err(Failure::unsupported(&format!("there is no {method} {}", head.uri.path()))),
     }
     Ok(())
 }

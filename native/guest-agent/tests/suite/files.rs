@@ -38,6 +38,30 @@ async fn content_is_read_whole_and_in_part() {
 }
 
 #[tokio::test]
+async fn a_named_draft_is_gone_on_with() {
+    let (_agent, mut client) = Agent::with_client().await;
+    let place = Place::new();
+    let draft = "0123456789abcdef";
+    let held = format!(".workfort-draft-{draft}");
+    let url = |more: &str| place.url("content", "file", &format!("&draft={draft}{more}"));
+    place.write(&held, b"first half, and what is dropped");
+    let (status, answer) = client.put(&url("&offset=10"), " and second").await;
+    assert_eq!((status, &answer["sizeBytes"]), (200, &json!(21)));
+    assert_eq!(place.read("file"), "first half and second");
+    assert!(!place.join(&held).exists());
+
+    assert_eq!(code(&client.put(&url("&offset=1"), "x").await), (400, "bad_request"), "nothing is held");
+    symlink("file", place.join(".workfort-draft-fedcba9876543210")).unwrap();
+    let through = place.url("content", "file", "&draft=fedcba9876543210");
+    assert_eq!(code(&client.put(&through, "x").await), (422, "file_failed"), "no link is followed");
+    assert_eq!(place.read("file"), "first half and second");
+    for bad in ["&offset=1", "&draft=short", "&draft=0123456789ABCDEF", "&draft=../../../../../ab"] {
+        let url = place.url("content", "file", bad);
+        assert_eq!(code(&client.put(&url, "x").await), (400, "bad_request"), "{bad}");
+    }
+}
+
+#[tokio::test]
 async fn what_has_no_content_is_refused_and_hangs_nothing() {
     let (_agent, mut client) = Agent::with_client().await;
     let place = Place::new();
@@ -282,7 +306,7 @@ async fn requests_are_checked() {
         assert_eq!(code(&client.raw(method, url, "").await), (400, "bad_request"), "{method} {url}");
     }
     for url in ["/v1/files/none?path=/", "/v1/files/content/more", "/v1/files"] {
-        assert_eq!(code(&client.get(url).await), (404, "not_found"), "{url}");
+        assert_eq!(code(&client.get(url).await), (501, "unsupported"), "{url}");
     }
 }
 

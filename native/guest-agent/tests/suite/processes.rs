@@ -175,7 +175,7 @@ async fn ends_are_told_in_their_order_to_whoever_waits() {
         (&json!(2), &json!("long"), &json!(null), &json!("KILL"), &json!(false))
     );
     assert_eq!((told["ends"].as_array().unwrap().len(), &told["running"]), (1, &json!([])));
-    for bad in ["after=x", "after=-1", "wait=1", "bogus=1"] {
+    for bad in ["after=x", "after=-1", "wait=1"] {
         assert_eq!(client.get(&format!("/v1/ends?{bad}")).await.0, 400, "{bad}");
     }
 }

@@ -9,10 +9,14 @@ import { writeCpio, type CpioEntry } from "./cpio.ts";
  * It is made by the daemon from the agent it was built with, so the two always speak the same protocol.
  */
 export async function ensureInitramfs(kernelDirectory: string, agentProgram: string): Promise<string> {
-  const agent = await fs.readFile(agentProgram);
+  // by its facts: this is asked at each start, and its content would take as long as all else before the spawn
+  const { size, mtimeNs, ino } = await fs.stat(agentProgram, { bigint: true });
   const modulesDirectory = join(kernelDirectory, "modules");
   const modules = (await fs.readdir(modulesDirectory)).filter((name) => name.endsWith(".ko")).toSorted();
-  const digest = createHash("sha256").update(agent).update(modules.join("\0")).digest("hex").slice(0, 16);
+  const digest = createHash("sha256")
+    .update([size, mtimeNs, ino, ...modules].join("\0"))
+    .digest("hex")
+    .slice(0, 16);
   const path = join(kernelDirectory, `initramfs-${digest}.cpio`);
   if (await exists(path)) return path;
   const entries: CpioEntry[] = [
@@ -22,7 +26,7 @@ export async function ensureInitramfs(kernelDirectory: string, agentProgram: str
       mode: 0o755,
     })),
     { kind: "characterDevice", path: "dev/console", mode: 0o600, major: 5, minor: 1 },
-    { kind: "file", path: "init", mode: 0o755, content: agent },
+    { kind: "file", path: "init", mode: 0o755, content: await fs.readFile(agentProgram) },
   ];
   for (const name of modules)
     entries.push({

@@ -219,7 +219,7 @@ function readGreeting(text: string): z.infer<typeof AgentAnswer> {
   if (parsed.data.protocol !== protocol)
     throw new WorkfortError(
       "agent_failed",
-      `the agent speaks guest protocol ${parsed.data.protocol}, this nexusd ${protocol}`,
+      `the agent speaks guest protocol ${parsed.data.protocol}, this nexusd ${protocol}; stop the VM and start it`,
     );
   return parsed.data;
 }

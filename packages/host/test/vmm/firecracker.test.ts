@@ -170,6 +170,7 @@ test("of what Firecracker logs, the last line that says something is kept, witho
     "2026-08-21T10:00:00.123456789 [vm1:main:ERROR] RunWithApiError error: something is wrong",
     "Error: RunWithApi(Something)",
     "2026-08-21T10:00:00.123456789 [vm1:fc_vcpu 0:WARN] vcpu: IO read @ 0x71:0x1 failed: bus_error: MissingAddressRange",
+    "2026-08-21T10:00:00.123456789 [vm1:fc_vcpu 0:WARN] Received a VcpuEvent::Resume message with immediate_exit enabled. immediate_exit was disabled before proceeding",
     "2026-08-21T10:00:00.123456789 [vm1:main:ERROR] Firecracker exiting with error. exit_code=1",
     '2026-08-21T10:00:00.123456789 [vm1:fc_api:INFO] The API server received a Get request on "/".',
     "",

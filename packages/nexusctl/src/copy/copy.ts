@@ -1,11 +1,13 @@
 import { promises as fs } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Client } from "@workfort/client/client";
+import { checkSame, fileFacts, readFile, type FileFacts } from "@workfort/client/file-content";
 import { WorkfortError } from "@workfort/contract/errors";
 import { UsageError } from "../failures.ts";
-import { writeFile } from "./draft.ts";
+import { resumeFile, writeFile } from "./draft.ts";
 import { nameOf, showPlace, type Place } from "./place.ts";
 import { packTree } from "./tar-out.ts";
+import { upload } from "./upload.ts";
 import { unpackHere, type Unpacked } from "./unpack.ts";
 
 /** Copies between this host and a VM: files by their content, directories as archives. */
@@ -14,6 +16,10 @@ export interface Copying {
   /** of the guest, by whom it is done there */
   user: string | undefined;
   signal: AbortSignal;
+  /** keep what an interruption leaves, and go on with it */
+  resume: boolean;
+  /** the line broke and is made again */
+  onBreak: (error: unknown) => void;
   /** more bytes have gone through */
   onBytes: (count: number) => void;
   /** writes to this program's stdout */
@@ -23,15 +29,18 @@ export interface Copying {
 export interface Copied extends Unpacked {
   from: string;
   to: string;
+  /** bytes that an interrupted copy had brought already */
+  resumedAt: number;
 }
 
 type Guest = Extract<Place, { kind: "guest" }>;
 type Here = Exclude<Place, { kind: "guest" }>;
 
-const nothing = { files: 0, directories: 0, links: 0, bytes: 0, leftOut: [] as string[] };
+const nothing = { files: 0, directories: 0, links: 0, bytes: 0, leftOut: [] as string[], resumedAt: 0 };
 
 /** Copies one thing; where `target` is a directory, into it. */
 export async function copy(copying: Copying, source: Place, target: Place, intoDirectory: boolean): Promise<Copied> {
+  if (copying.resume && (source.kind === "pipe" || target.kind === "pipe")) throw onlyFiles();
   if (source.kind === "guest" && target.kind !== "guest")
     return await fromGuest(copying, source, target, intoDirectory);
   if (source.kind !== "guest" && target.kind === "guest") return await toGuest(copying, source, target, intoDirectory);
@@ -57,16 +66,45 @@ async function fromGuest(copying: Copying, source: Guest, target: Here, intoDire
   }
   const to = await hostTarget(target.path, nameOf(source.path), intoDirectory);
   const told = { from: showPlace(source), to };
+  if (isDirectory && copying.resume) throw onlyFiles();
   if (isDirectory) {
     const { body } = await client.bytes("vm.files.archive", { params, query }, { signal });
-    return { ...told, ...(await unpackHere(counted(body, onBytes, signal), to)) };
+    return { ...nothing, ...told, ...(await unpackHere(counted(body, onBytes, signal), to)) };
   }
-  const { body, headers } = await client.bytes("vm.files.read", { params, query }, { signal });
-  const mode = Number.parseInt(String(headers["workfort-mode"] ?? "0644"), 8) & 0o777;
-  const modifiedMs = Number(headers["workfort-modified"]);
-  const about = { mode, modified: Number.isSafeInteger(modifiedMs) ? modifiedMs / 1000 : null };
-  const bytes = await writeFile(Buffer.from(to), counted(body, onBytes, signal), about);
-  return { ...nothing, ...told, files: 1, bytes };
+  return { ...nothing, ...told, files: 1, ...(await fileFromGuest(copying, source, to)) };
+}
+
+/** Goes on by itself over breaks of the line. */
+async function fileFromGuest(
+  copying: Copying,
+  source: Guest,
+  to: string,
+): Promise<{ bytes: number; resumedAt: number }> {
+  const { client, signal, onBytes, onBreak } = copying;
+  const place = queryOf(copying, source.path);
+  const about = ({ mode, modifiedMs }: FileFacts): { mode: number; modified: number | null } => ({
+    mode: mode & 0o777,
+    modified: Number.isSafeInteger(modifiedMs) ? modifiedMs / 1000 : null,
+  });
+  if (!copying.resume) {
+    const { facts, content } = await readFile(client, source.vm, place, { signal, onBreak });
+    const bytes = await writeFile(Buffer.from(to), counted(content, onBytes, signal), about(facts));
+    return { bytes, resumedAt: 0 };
+  }
+  const facts = await fileFacts(client, source.vm, place, signal);
+  const key = JSON.stringify([source, copying.user, facts.size, facts.modifiedMs]);
+  const resumedAt = await resumeFile(to, { ...about(facts), key, size: facts.size }, async (offset) => {
+    const again = await readFile(client, source.vm, place, { offset, signal, onBreak });
+    checkSame(facts, again.facts, place);
+    return counted(again.content, onBytes, signal);
+  });
+  return { bytes: facts.size, resumedAt };
+}
+
+function onlyFiles(): UsageError {
+  return new UsageError("--resume goes on with files, and with nothing else", {
+    hint: "rsync -a --partial -e 'nexusctl vm exec -i' does so for directories",
+  });
 }
 
 async function toGuest(copying: Copying, source: Here, target: Guest, intoDirectory: boolean): Promise<Copied> {
@@ -83,17 +121,14 @@ async function toGuest(copying: Copying, source: Here, target: Guest, intoDirect
   const told = { from: showPlace(source), to: `${target.vm}:${path}` };
   const query = queryOf(copying, path);
   if (found.isDirectory()) {
+    if (copying.resume) throw onlyFiles();
     const packed = { files: 0, directories: 0, links: 0, leftOut: [] as string[] };
     const tar = counted(packTree(source.path, packed), onBytes, signal);
     const done = await client.send("vm.files.unpack", { params, query }, tar, { signal });
-    return { ...told, ...done, leftOut: [...packed.leftOut, ...done.leftOut] };
+    return { ...nothing, ...told, ...done, leftOut: [...packed.leftOut, ...done.leftOut] };
   }
   if (!found.isFile()) throw new UsageError(`${source.path} is neither a file nor a directory`);
-  await using file = await fs.open(source.path);
-  const mode = (found.mode & 0o7777).toString(8).padStart(4, "0");
-  const content = counted(file.createReadStream({ autoClose: false, highWaterMark: 256 * 1024 }), onBytes, signal);
-  const done = await client.send("vm.files.write", { params, query: { ...query, mode } }, content, { signal });
-  return { ...nothing, ...told, files: 1, bytes: done.sizeBytes };
+  return { ...nothing, ...told, files: 1, ...(await upload(copying, source.path, { vm: target.vm, path })) };
 }
 
 function queryOf({ user }: Copying, path: string): { path: string; user?: string } {

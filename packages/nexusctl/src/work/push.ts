@@ -35,11 +35,11 @@ export async function pushWork(
   const { client, signal } = options;
   const params = { vm: place.vm };
   const top = await workTreeOf(directory, signal);
-  await makeRoom(place, options);
   const stage = await fs.mkdtemp(join(tmpdir(), "workfort-push-"));
   try {
     const leftOut: string[] = [];
     const commit = top === null ? null : await stageRepository(top, stage, leftOut, signal);
+    await makeRoom(place, options); // only now: what is there goes for something that is ready
     const packed = { files: 0, directories: 0, links: 0, leftOut };
     const tar = packTree(top === null ? directory : stage, packed);
     const done = await client.send("vm.files.unpack", { params, query: { path: place.path } }, tar, { signal });

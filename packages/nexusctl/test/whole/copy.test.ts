@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { promises as fs } from "node:fs";
 import { join } from "node:path";
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { test } from "node:test";
 import { eventually, withDaemon } from "@workfort/testing";
 import { compileCache } from "../helpers/fake-daemon.ts";
@@ -45,12 +45,120 @@ test("copying with nexusctl", async (context) => {
       await ok(["vm", "cp", "dev:/srv/tree", here("new")]);
       const told = JSON.parse(await ok(["vm", "cp", "--json", "dev:/srv/tree", here("new")])) as { copied: unknown[] };
       const to = here("new/tree");
-      const expected = { files: 1, directories: 1, links: 1, bytes: 3_000_000, leftOut: [], from: "dev:/srv/tree", to };
+      const expected = {
+        files: 1,
+        directories: 1,
+        links: 1,
+        bytes: 3_000_000,
+        leftOut: [],
+        from: "dev:/srv/tree",
+        to,
+        resumedAt: 0,
+      };
       assert.deepEqual(told.copied, [expected]);
       for (const name of ["new", "new/tree"]) {
         assert.ok((await fs.readFile(here(`${name}/link`))).equals(content));
         assert.equal(await fs.readlink(here(`${name}/link`)), "deep/file");
       }
+    });
+
+    const large = 150_000_000;
+    const draft = async (directory: string): Promise<string | undefined> =>
+      (await fs.readdir(directory)).find((name) => name.startsWith(".workfort-"));
+    /** Resolves when a part of a file has come. */
+    const begun = (directory: string): Promise<unknown> =>
+      eventually(
+        async () => {
+          const name = await draft(directory);
+          return name === undefined ? 0 : (await fs.stat(join(directory, name)).catch(() => null))?.size;
+        },
+        (size) => (size ?? 0) > 1_000_000,
+      );
+    const assertLarge = async (path: string): Promise<void> => {
+      const sum = await inGuest("sha256sum </srv/large");
+      const here = createHash("sha256")
+        .update(await fs.readFile(path))
+        .digest("hex");
+      assert.equal(`${here}  -\n`, sum);
+    };
+
+    await step("a file goes on over the death of the daemon", async () => {
+      await inGuest(`head -c ${large} /dev/urandom >/srv/large`);
+      await fs.mkdir(here("over"));
+      const copying = nexusctl(env, ["vm", "cp", "dev:/srv/large", here("over/large")]);
+      await begun(here("over"));
+      await daemon.die();
+      await daemon.start();
+      const { code, stderr } = await copying;
+      assert.equal(code, 0, stderr);
+      await assertLarge(here("over/large"));
+      assert.equal(await draft(here("over")), undefined);
+    });
+
+    await step("--resume goes on with what an interruption has left, and only with the same file", async () => {
+      const directory = here("resumed");
+      await fs.mkdir(directory);
+      const words = ["vm", "cp", "--resume", "--json", "dev:/srv/large", join(directory, "large")];
+      const interrupt = async (): Promise<void> => {
+        const { child, ended } = startCli(env, ...words);
+        await begun(directory);
+        child.kill("SIGKILL");
+        await ended;
+      };
+      await interrupt();
+      const left = (await fs.stat(join(directory, (await draft(directory)) ?? ""))).size;
+      const told = JSON.parse(await ok(words)) as { copied: { bytes: number; resumedAt: number }[] };
+      assert.deepEqual([told.copied[0]?.bytes, told.copied[0]?.resumedAt], [large, left]);
+      await assertLarge(join(directory, "large"));
+      assert.equal(await draft(directory), undefined);
+
+      await interrupt();
+      await inGuest("echo more >>/srv/large");
+      const anew = JSON.parse(await ok(words)) as typeof told;
+      assert.equal(anew.copied[0]?.resumedAt, 0);
+      await assertLarge(join(directory, "large"));
+      assert.deepEqual(await fs.readdir(directory), ["large"]);
+      for (const places of [
+        ["dev:/srv/tree", directory],
+        [here("tree"), "dev:/srv"],
+        ["-", "dev:/srv/x"],
+      ]) {
+        const { code, stderr } = await nexusctl(env, ["vm", "cp", "--resume", ...places]);
+        assert.equal(code, 2);
+        assert.match(stderr, /--resume goes on with files.*rsync/s);
+      }
+      await inGuest("rm /srv/large; mkdir /srv/into");
+    });
+
+    await step("into a VM it is the same", async () => {
+      const from = here("resumed/large");
+      const begun = (): Promise<unknown> =>
+        eventually(
+          () => inGuest("stat -c %s /srv/into/.workfort-draft-* 2>/dev/null || echo 0"),
+          (size) => Number(size) > 1_000_000,
+        );
+      const assertThere = async (): Promise<void> => {
+        const sum = createHash("sha256")
+          .update(await fs.readFile(from))
+          .digest("hex");
+        assert.equal(await inGuest("cd /srv/into; ls -A; sha256sum <large"), `large\n${sum}  -\n`);
+      };
+      const copying = nexusctl(env, ["vm", "cp", from, "dev:/srv/into/large"]);
+      await begun();
+      await daemon.die();
+      await daemon.start();
+      const { code, stderr } = await copying;
+      assert.equal(code, 0, stderr);
+      await assertThere();
+
+      const words = ["vm", "cp", "--resume", "--json", from, "dev:/srv/into/large"];
+      const { child, ended } = startCli(env, ...words);
+      await begun();
+      child.kill("SIGKILL");
+      await ended;
+      const told = JSON.parse(await ok(words)) as { copied: { bytes: number; resumedAt: number }[] };
+      assert.ok((told.copied[0]?.resumedAt ?? 0) > 1_000_000);
+      await assertThere();
     });
 
     await step("what the guest made is not followed here", async () => {

@@ -144,6 +144,7 @@ export function sendProblem(reply: FastifyReply, error: unknown, log: Logger): v
     reply.raw.destroy();
     return;
   }
+  if (known.status === 401) void reply.header("www-authenticate", "Bearer"); // RFC 9110, 11.6.1
   if (known.code === "too_large" || known.code === "request_timeout") void reply.header("connection", "close");
   void reply
     .code(known.status)

@@ -89,9 +89,8 @@ export class HttpFace {
     const closed = this.#servers.map((server) => new Promise((resolve) => server.close(resolve)));
     for (const server of this.#servers) server.closeIdleConnections();
     this.#terminals.close();
-    await this.#mcp.close();
     const cut = setTimeout(() => this.#servers.forEach((server) => server.closeAllConnections()), graceMs);
-    await Promise.all(closed);
+    await Promise.all([...closed, this.#mcp.close()]);
     clearTimeout(cut);
     await fs.rm(this.#socket, { force: true });
   }

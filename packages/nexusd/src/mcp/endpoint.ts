@@ -64,7 +64,7 @@ export class McpEndpoint {
     }
     const owner = ownerOf(visit);
     const id = request.headers["mcp-session-id"];
-    const known = typeof id === "string" ? this.#sessions.find(id, owner) : null;
+    const known = typeof id === "string" ? this.#sessions.find(id, owner, request, response) : null;
     if (typeof id === "string" && known === null) {
       refuse(response, 404, noSession, "there is no such session");
       return;

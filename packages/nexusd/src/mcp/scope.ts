@@ -22,13 +22,15 @@ export function askAsToken(
     if (name === "vm.create") {
       const { workspace, ...request } = given.body as CreateVm;
       if (workspace !== undefined) throw refused(name); // it may be anybody's
-      tokens.checkCreation(tokenId, {
+      const size = {
         memoryMiB: request.memoryMiB ?? defaults.memoryMiB,
         vcpuCount: request.vcpuCount ?? defaults.vcpuCount,
-      });
-      const vm = (await ask(name, { ...given, body: request }, options)) as Vm;
-      tokens.noteCreated(tokenId, vm.id);
-      return vm;
+      };
+      return await tokens.creating(
+        tokenId,
+        size,
+        async () => (await ask(name, { ...given, body: request }, options)) as Vm,
+      );
     }
     const reference = given.params?.["vm"];
     if (reference === undefined) throw refused(name);

@@ -1,8 +1,9 @@
 import { randomUUID } from "node:crypto";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { NodeStreamableHTTPServerTransport } from "@modelcontextprotocol/node";
 import type { McpServer } from "@modelcontextprotocol/server";
 
-/** sessions at a time; of more, the one that was used least recently ends */
+/** sessions at a time; of more, the idle one that was used least recently ends */
 const mostSessions = 64;
 /** after so long without a request a session ends, ms */
 const idleMs = 30 * 60_000;
@@ -13,6 +14,10 @@ interface Session {
   /** who may use it, and where */
   owner: string;
   usedAt: number;
+  /** requests that are being answered; a long call is no idleness */
+  calls: number;
+  /** streams on which the client listens for what it did not ask for: it is still there */
+  streams: number;
 }
 
 /**
@@ -24,12 +29,23 @@ export class Sessions {
   readonly #sessions = new Map<string, Session>();
   readonly #timer = setInterval(() => this.#endIdle(), lookEveryMs).unref();
 
-  /** The session, if it is the owner's. */
-  find(id: string, owner: string): NodeStreamableHTTPServerTransport | null {
+  /** The session, if it is the owner's; in use until the response is closed. */
+  find(
+    id: string,
+    owner: string,
+    { method }: IncomingMessage,
+    response: ServerResponse,
+  ): NodeStreamableHTTPServerTransport | null {
     const session = this.#sessions.get(id);
     if (session === undefined || session.owner !== owner) return null;
     this.#sessions.delete(id);
-    this.#sessions.set(id, { ...session, usedAt: Date.now() });
+    this.#sessions.set(id, session);
+    const kind = method === "GET" ? "streams" : "calls";
+    session[kind] += 1;
+    response.once("close", () => {
+      session[kind] -= 1;
+      session.usedAt = Date.now();
+    });
     return session.transport;
   }
 
@@ -38,8 +54,8 @@ export class Sessions {
     const transport: NodeStreamableHTTPServerTransport = new NodeStreamableHTTPServerTransport({
       sessionIdGenerator: randomUUID,
       onsessioninitialized: (id) => {
-        this.#sessions.set(id, { transport, owner, usedAt: Date.now() });
         this.#endSurplus();
+        this.#sessions.set(id, { transport, owner, usedAt: Date.now(), calls: 0, streams: 0 });
       },
     });
     await server.connect(transport);
@@ -57,13 +73,16 @@ export class Sessions {
     await Promise.all([...this.#sessions.values()].map(({ transport }) => transport.close()));
   }
 
+  /** Makes room for one. */
   #endSurplus(): void {
-    const [oldest] = this.#sessions.values();
-    if (this.#sessions.size > mostSessions) void oldest?.transport.close();
+    if (this.#sessions.size < mostSessions) return;
+    const sessions = [...this.#sessions.values()];
+    const leastMissed = sessions.find(({ calls }) => calls === 0) ?? sessions[0];
+    void leastMissed?.transport.close();
   }
 
   #endIdle(): void {
-    for (const { transport, usedAt } of this.#sessions.values())
-      if (Date.now() - usedAt > idleMs) void transport.close();
+    for (const { transport, usedAt, calls, streams } of this.#sessions.values())
+      if (calls + streams === 0 && Date.now() - usedAt > idleMs) void transport.close();
   }
 }

@@ -3,12 +3,13 @@ import type { LoggerConfig } from "./bodies.ts";
 
 type LogLevel = "Error" | "Warn" | "Info";
 /** the threads of Firecracker, and where in it they are at home */
-type LogThread = "main" | "fc_api";
+type LogThread = "main" | "fc_api" | "fc_vcpu 0";
 
 const ranks: Record<string, number> = { off: 0, error: 1, warn: 2, warning: 2, info: 3, debug: 4, trace: 5 };
 const modules: Record<LogThread, string> = {
   main: "firecracker",
   fc_api: "firecracker::api_server",
+  "fc_vcpu 0": "vmm::vstate::vcpu",
 };
 
 /**

@@ -97,6 +97,11 @@ export class VmmProcess implements Surroundings {
       const us = String(ms * 1000).padStart(6);
       this.log.info("main", `Guest-boot-time = ${us} us ${ms} ms, ${us} CPU us ${ms} CPU ms`);
     });
+    // 1.15.1 says so at some starts, in the lab
+    this.log.warn(
+      "fc_vcpu 0",
+      "Received a VcpuEvent::Resume message with immediate_exit enabled. immediate_exit was disabled before proceeding",
+    );
     this.flushMetrics();
     setInterval(() => this.vm.state === "Running" && void this.flushAll(), metricsPeriodMs).unref();
     void this.vm.guest.ended().then((reason) => this.#guestEnded(reason));

@@ -1,7 +1,7 @@
 //! A file's content, read and written.
 
 use std::fs::{self, DirBuilder, File, Metadata, Permissions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write as _};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +12,7 @@ use super::draft::Draft;
 use super::entries::modified_ms;
 use super::reply::{Reply, gone};
 use super::{Done, failed};
+use crate::files::order::Write;
 use crate::http::Failure;
 
 const COPY_BYTES: usize = 256 * 1024;
@@ -54,28 +55,27 @@ fn open_file(path: &Path) -> Result<(File, Metadata), Failure> {
 }
 
 /// Writes the body to where `path` leads. What is there keeps its mode and its owner unless others are given.
-pub fn write(
-    path: &Path,
-    mode: Option<u32>,
-    owner: Option<(u32, u32)>,
-    parents: bool,
-    mut body: Body,
-    reply: &mut Reply,
-) -> Done {
-    if parents && let Some(directory) = path.parent() {
+pub fn write(path: &Path, about: &Write, mut body: Body, reply: &mut Reply) -> Done {
+    if about.parents
+        && let Some(directory) = path.parent()
+    {
         DirBuilder::new().recursive(true).mode(NEW_DIRECTORY_MODE).create(directory).map_err(failed(directory))?;
     }
     let place = follow(path).map_err(failed(path))?;
     let before = existing(&place)?;
     let directory = place.parent().unwrap_or(Path::new("/"));
-    let mut draft = Draft::create(directory).map_err(failed(path))?;
-    let size = copy(&mut body, &mut draft.file).map_err(|why| broken_off(path, &why))?;
+    let draft = match &about.draft {
+        Some(name) => Draft::resume(directory, name, about.offset),
+        None => Draft::create(directory),
+    };
+    let mut draft = draft.map_err(failed(path))?;
+    let size = about.offset + copy(&mut body, &mut draft.file).map_err(|why| broken_off(path, &why))?;
     let kept_owner = before.as_ref().map(|found| (found.uid(), found.gid()));
-    if let Some((uid, gid)) = owner.or(kept_owner) {
+    if let Some((uid, gid)) = about.owner.or(kept_owner) {
         set_owner(&draft.file, uid, gid)
             .map_err(|why| Failure::of_file(&format!("the owner of {}", path.display()), &why))?;
     }
-    let mode = mode.or(before.as_ref().map(|found| found.mode() & 0o7777)).unwrap_or(NEW_FILE_MODE);
+    let mode = about.mode.or(before.as_ref().map(|found| found.mode() & 0o7777)).unwrap_or(NEW_FILE_MODE);
     draft.file.set_permissions(Permissions::from_mode(mode)).map_err(failed(path))?;
     draft.finish(|written| fs::rename(written, &place)).map_err(failed(path))?;
     reply.json(&json!({ "path": place.to_string_lossy(), "sizeBytes": size, "created": before.is_none() }))

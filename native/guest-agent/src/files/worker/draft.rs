@@ -1,8 +1,8 @@
 //! A file that appears whole or not at all: written under a name of its own beside its place, then renamed.
 
 use std::fs::{self, File};
-use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, Seek, SeekFrom};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 const MOST_TRIES: u32 = 100;
@@ -25,6 +25,26 @@ impl Draft {
             }
         }
         Err(io::Error::from_raw_os_error(libc::EEXIST))
+    }
+
+    /// One that its writer has named and that stays when he breaks off; what it holds beyond `offset` is dropped.
+    pub fn resume(directory: &Path, name: &str, offset: u64) -> io::Result<Self> {
+        let path = directory.join(format!(".workfort-draft-{name}"));
+        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+        let mut file =
+            File::options().write(true).create(true).truncate(false).mode(0o600).custom_flags(flags).open(&path)?;
+        let found = file.metadata()?;
+        // SAFETY: it cannot fail
+        let own = found.is_file() && found.nlink() == 1 && found.uid() == unsafe { libc::geteuid() };
+        if !own {
+            return Err(io::Error::from_raw_os_error(libc::EEXIST));
+        }
+        if offset > found.len() {
+            return Err(io::Error::from_raw_os_error(libc::EINVAL));
+        }
+        file.set_len(offset)?;
+        file.seek(SeekFrom::Start(offset))?;
+        Ok(Draft { file, path, kept: true })
     }
 
     /// Makes it durable and puts it in its place.

@@ -54,7 +54,7 @@ fn carry_out(Order { home, job }: Order, body: Body, reply: &mut Reply) -> Done 
     let place = |text: &str| locate(text, &home);
     match job {
         Job::Read { path, offset, length } => content::read(&place(&path), offset, length, reply),
-        Job::Write { path, mode, owner, parents } => content::write(&place(&path), mode, owner, parents, body, reply),
+        Job::Write(about) => content::write(&place(&about.path), &about, body, reply),
         Job::Stat { path } => entries::stat(&place(&path), reply),
         Job::List { path, depth, limit, after } => {
             entries::list(&place(&path), depth as usize, limit as usize, after.as_deref(), reply)

@@ -69,15 +69,24 @@ async function awaitVersion(directory: string, api: FirecrackerApi, signal: Abor
 
 /** What comes into a directory and goes. */
 class Changes {
-  readonly #watcher: FSWatcher;
+  /** null where the host has no watch to give */
+  readonly #watcher: FSWatcher | null;
   #next = Promise.withResolvers<void>();
 
   constructor(directory: string) {
-    this.#watcher = watch(directory, () => {
-      this.#next.resolve();
-      this.#next = Promise.withResolvers();
-    });
-    this.#watcher.on("error", () => {}); // it is looked now and then anyway
+    this.#watcher = this.#watch(directory);
+  }
+
+  /** A failure costs no more than the wait between two looks. */
+  #watch(directory: string): FSWatcher | null {
+    try {
+      return watch(directory, () => {
+        this.#next.resolve();
+        this.#next = Promise.withResolvers();
+      }).on("error", () => {});
+    } catch {
+      return null; // fs.inotify.max_user_watches of the host is used up
+    }
   }
 
   /** Resolves at the next change. */
@@ -86,7 +95,7 @@ class Changes {
   }
 
   close(): void {
-    this.#watcher.close();
+    this.#watcher?.close();
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Cli } from "../../cli.ts";
 import { defineCommand } from "../../command.ts";
-import { UsageError } from "../../failures.ts";
+import { doing, UsageError } from "../../failures.ts";
+import { printable } from "../../format/colour.ts";
 import { text } from "../../parse.ts";
 import { attach, exitCodeOf } from "../../terminal/attach.ts";
 import { parseDetachKeys } from "../../terminal/detach-keys.ts";
@@ -89,6 +90,7 @@ export default defineCommand({
       ...(flags.user === undefined ? {} : { user: flags.user }),
       ...(flags.cwd === undefined ? {} : { cwd: flags.cwd }),
     };
+    if (argv.length > 0) await checkProgram(cli, vm, terminal, argv);
     const keys = flags.detachKeys ?? defaultKeys;
     const outcome = await attach(cli, {
       vm,
@@ -106,6 +108,18 @@ export default defineCommand({
     return exitCodeOf(outcome);
   },
 });
+
+/** A terminal that is there keeps its program; one that was asked for is not passed over in silence. */
+async function checkProgram(cli: Cli, vm: string, terminal: string, wanted: readonly string[]): Promise<void> {
+  const { terminals } = await doing(`list the terminals of VM "${vm}"`, () =>
+    cli.client.call("vm.terminal.list", { params: { vm } }),
+  );
+  const there = terminals.find(({ id }) => id === terminal);
+  if (there === undefined || there.argv.join("\0") === wanted.join("\0")) return;
+  throw new UsageError(
+    `terminal ${terminal} of VM "${vm}" is there already and runs another program: ${printable(there.argv.join(" "))}; --new makes another terminal`,
+  );
+}
 
 function detachKeys(text: string): Buffer {
   try {

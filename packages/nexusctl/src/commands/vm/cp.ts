@@ -5,16 +5,15 @@ import { parsePlace, showPlace, type Place } from "../../copy/place.ts";
 import { doing, UsageError } from "../../failures.ts";
 import { printable } from "../../format/colour.ts";
 import { formatBytes, plural } from "../../format/units.ts";
+import { untilInterrupted } from "../../interrupt.ts";
 import { text } from "../../parse.ts";
 import { withProgress } from "../../progress.ts";
 
 interface Flags {
   readonly user?: string;
+  readonly resume?: boolean;
   readonly json?: boolean;
 }
-
-/** exit code of a program that is interrupted */
-const interrupted = 130;
 
 export default defineCommand({
   parameters: {
@@ -31,6 +30,12 @@ export default defineCommand({
         placeholder: "USER",
         brief: "of the guest, by whom it is read or written (default root)",
       },
+      resume: {
+        kind: "boolean",
+        optional: true,
+        withNegated: false,
+        brief: "of a file: keep what an interruption leaves, and go on with it the next time",
+      },
       json: outputFlags.json,
     },
     aliases: { u: "user" },
@@ -38,31 +43,26 @@ export default defineCommand({
   about:
     "Files, and directories with all that is in them; modes and symbolic links are kept. Into the target where that is\n" +
     "a directory. A path in a VM that does not begin with / is below the user's home; - is stdin or stdout. A file is\n" +
-    "whole under its name or not there at all, on both sides.",
+    "whole under its name or not there at all, on both sides; its copy goes on over a restart of the daemon.",
   examples: [
     ["vm cp ./site dev:/srv", "a directory into the VM, as /srv/site"],
     ["vm cp dev:/var/log/syslog .", "a file out of it"],
     ["vm cp a.txt b.txt dev:", "files into root's home"],
     ["vm cp dev:/etc/hostname - | wc -c", "to a pipe"],
+    ["vm cp --resume dev:/var/dump .", "a large one, in several goes"],
   ],
   async run(cli: Cli, flags: Flags, ...words: readonly string[]) {
     const places = words.map(parsePlace);
     const target = places.pop();
     if (target === undefined || places.length === 0) throw new UsageError("a source and a target are needed");
-    const ending = new AbortController();
-    const interrupt = (): void => ending.abort(new Error("interrupted"));
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, interrupt);
-    try {
-      const copied = await copyAll(cli, flags, places, target, ending.signal);
-      show(cli, flags, copied);
-    } catch (error) {
-      if (!ending.signal.aborted) throw error;
-      cli.err.write("nexusctl: interrupted; what was not whole has been removed\n");
-      return interrupted;
-    } finally {
-      for (const signal of ["SIGINT", "SIGTERM"] as const) process.off(signal, interrupt);
-      if (places.some(({ kind }) => kind === "pipe")) process.stdin.destroy();
-    }
+    return await untilInterrupted(cli, async (signal) => {
+      try {
+        show(cli, flags, await copyAll(cli, flags, places, target, signal));
+        return 0;
+      } finally {
+        if (places.some(({ kind }) => kind === "pipe")) process.stdin.destroy();
+      }
+    });
   },
 });
 
@@ -88,6 +88,8 @@ async function copyAll(
         client: cli.client,
         user: flags.user,
         signal,
+        resume: flags.resume ?? false,
+        onBreak: () => onProgress({ step: "the line broke and is made again" }),
         onBytes,
         pour: (chunk: Uint8Array) => cli.out.pour(chunk),
       };

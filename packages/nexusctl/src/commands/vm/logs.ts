@@ -1,5 +1,6 @@
 import type { Cli } from "../../cli.ts";
 import { defineCommand } from "../../command.ts";
+import { followConsole, readConsole } from "../../console.ts";
 import { doing } from "../../failures.ts";
 import { oneName } from "../../parameters.ts";
 import { parseTail } from "../../parse.ts";
@@ -44,24 +45,6 @@ export default defineCommand({
     if (print instanceof JsonLines) print.end();
   },
 });
-
-async function readConsole(cli: Cli, vm: string): Promise<Buffer> {
-  const { body } = await cli.client.bytes("vm.console", { params: { vm }, query: { follow: "false" } });
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of body) chunks.push(chunk);
-  return Buffer.concat(chunks);
-}
-
-/** The console from `wanted` bytes before its end on; 0 means all to the daemon, so nothing is asked for as one byte. */
-async function* followConsole(cli: Cli, vm: string, held: number, wanted: number): AsyncGenerator<Uint8Array> {
-  let skip = held > 0 && wanted === 0 ? 1 : 0;
-  const query = { follow: "true", tailBytes: String(wanted + skip) } as const;
-  const { body } = await cli.client.bytes("vm.console", { params: { vm }, query });
-  for await (const chunk of body) {
-    yield chunk.subarray(skip);
-    skip = 0;
-  }
-}
 
 /** A console as one JSON object a line. */
 class JsonLines {

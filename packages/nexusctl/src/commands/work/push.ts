@@ -6,7 +6,7 @@ import { printable } from "../../format/colour.ts";
 import { formatBytes, plural } from "../../format/units.ts";
 import { text } from "../../parse.ts";
 import { withProgress } from "../../progress.ts";
-import { untilInterrupted } from "../../work/interrupt.ts";
+import { untilInterrupted } from "../../interrupt.ts";
 import { pushWork } from "../../work/push.ts";
 
 interface Flags {
@@ -29,11 +29,11 @@ export default defineCommand({
     },
   },
   about:
-    "Of a repository the history of the branch that is checked out and tags go along, and the files as they are now, but\n" +
-    "those that git ignores; its configuration, hooks and remotes stay here.",
+    "Of a repository, also where a directory in it is named: the history of the branch that is checked out, tags, and the\n" +
+    "files as they are now, but those that git ignores. Its configuration, hooks and remotes stay here.",
   examples: [
     ["work push . dev:/work", "this repository, what is not committed included"],
-    ["work push ./site dev:/srv/site --replace", "again, over what is there"],
+    ["work push . dev:/work --replace", "again, over what is there"],
   ],
   async run(cli: Cli, flags: Flags, directory: string, word: string) {
     const place = parsePlace(word);
@@ -47,8 +47,11 @@ export default defineCommand({
       );
       for (const what of pushed.leftOut) cli.err.write(`nexusctl: ${printable(what)}\n`);
       if (flags.json) cli.out.write(`${JSON.stringify(pushed)}\n`);
-      else cli.out.write(`${printable(pushed.to)}  ${plural(pushed.files, "file")}, ${formatBytes(pushed.bytes)}\n`);
-      cli.hint(`nexusctl work pull ${word}`);
+      else
+        cli.out.write(
+          `${printable(pushed.from)} → ${printable(pushed.to)}  ${plural(pushed.files, "file")}, ${formatBytes(pushed.bytes)}\n`,
+        );
+      cli.hint(`nexusctl work pull ${word} --into ${directory}`);
       return 0;
     });
   },

@@ -1,4 +1,4 @@
-import type { Cli } from "../cli.ts";
+import type { Cli } from "./cli.ts";
 
 /** exit code of a program that is interrupted */
 const interrupted = 130;
@@ -12,7 +12,7 @@ export async function untilInterrupted(cli: Cli, work: (signal: AbortSignal) => 
     return await work(ending.signal);
   } catch (error) {
     if (!ending.signal.aborted) throw error;
-    cli.err.write("nexusctl: interrupted\n");
+    cli.err.write("nexusctl: interrupted; what was not whole has been removed\n");
     return interrupted;
   } finally {
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.off(signal, interrupt);
