@@ -248,20 +248,20 @@ test("processes are told of from their start to their end, whoever waits for the
     const start = async (id: string, ...argv: string[]): Promise<void> => {
       await client.call("process.start", { params, body: { id, argv } });
     };
-    const ends = (): Promise<unknown[]> =>
+    const ends = (count: number): Promise<Extract<Event, { type: "process.ended" }>[]> =>
       eventually(
         () => watch.events.flatMap((event) => (event.type === "process.ended" ? [event] : [])),
-        (ended) => ended.length === watch.events.filter(({ type }) => type === "process.started").length,
+        (ended) => ended.length === count,
       );
 
     await start("alone", "sh", "-c", "exit 7");
-    await ends();
+    await ends(1);
     await client.call("vm.exec", { params, body: { argv: ["sh", "-c", "kill -USR1 $$"] } });
     await runProcess(client, "dev", { id: "followed", argv: ["true"] });
     await runProcess(client, "dev", { id: "late", argv: ["sleep", "600"], timeoutMs: 50 });
     await assert.rejects(start("none", "/no/such/program"), { code: "command_not_found" });
     await assert.rejects(start("alone", "true"), { code: "guest_conflict" });
-    const told = (await ends()) as Extract<Event, { type: "process.ended" }>[];
+    const told = await ends(4);
     assert.deepEqual(
       told.map(({ exitCode, signal, timedOut }) => [exitCode, signal, timedOut]),
       [

@@ -146,7 +146,8 @@ test("being at a terminal of a VM", async (context) => {
       run.type("17\n");
       assert.equal(await run.code(), 17);
       const interrupted = new AtTerminal(daemon, "vm exec -it dev -- sh -c 'echo up; exec sleep 1000'");
-      await interrupted.shows("up\r\n");
+      // written before the line was there, it comes as a drawn screen instead of as its own bytes
+      await interrupted.shows("up");
       interrupted.type("\u0003");
       assert.equal(await interrupted.code(), 130);
       const missing = new AtTerminal(daemon, "vm exec -it dev -- /no/such");
