@@ -29,6 +29,7 @@ export async function makeBareSpec(memoryMiB: number): Promise<VmSpec> {
     },
     drives: [{ id: "ws_bare", path: disk, readOnly: false, rateLimit: null }],
     mounts: [],
+    network: null,
     directory,
   };
 }

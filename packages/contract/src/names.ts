@@ -10,10 +10,10 @@ import { matching, says } from "./fields.ts";
  */
 
 /** the kinds of things that have an id */
-export const idKinds = ["vm", "img", "ws", "drv", "tok"] as const;
+export const idKinds = ["vm", "img", "ws", "drv", "tok", "fwd"] as const;
 export type IdKind = (typeof idKinds)[number];
 
-const idPattern = /^(vm|img|ws|drv|tok)_[a-z2-7]{12}$/;
+const idPattern = /^(vm|img|ws|drv|tok|fwd)_[a-z2-7]{12}$/;
 const namePattern = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
 /** DNS label (RFC 1123), 1 to 63 characters */

@@ -1,9 +1,15 @@
 import type { Duplex, Readable } from "node:stream";
 import type {
+  Denial,
   DiskMetrics,
+  HostService,
+  NetworkLeftover,
+  NetworkPolicy,
+  NetworkStatus,
   Progress,
   RateLimit,
   StorageStatus,
+  VmNetworkCounters,
   VmmChoice,
   VmmKind,
   VmmStatus,
@@ -187,8 +193,52 @@ export interface VmSpec {
   drives: readonly AttachedDisk[];
   /** parents before what lies in them */
   mounts: readonly Mount[];
+  /** null without an interface */
+  network: AttachedNetwork | null;
   /** directory for this run's sockets; made by `start`, removed by `release` */
   directory: string;
+}
+
+/** a guest's interface, as its records and policy have it */
+export interface GuestNetwork {
+  vmId: string;
+  vmName: string;
+  /** its place in the subnets, from 2 */
+  number: number;
+  policy: NetworkPolicy;
+}
+
+/** the host's end of a guest's interface */
+export interface AttachedNetwork {
+  tap: string;
+  macAddress: string;
+  /** words of the kernel's command line, from which the agent sets its end up (codex/reference/guest-protocol.md) */
+  bootArguments: readonly string[];
+  /** namespaces in which its VMM has to run; `user` null where that is the daemon's own */
+  namespaces: { network: string; user: string | null };
+}
+
+/** The network of guests: a namespace of the workplace with a bridge, a tap for each VM, and the gateway. */
+export interface Network {
+  status(options?: { refresh?: boolean }): Promise<NetworkStatus>;
+  /** Makes a guest's tap and rules, and before the first one everything else; may be called again. Fails with `network_unavailable`. */
+  attach(guest: GuestNetwork): Promise<AttachedNetwork>;
+  /** Takes tap and rules away; one that has none is fine. */
+  detach(vmId: string): Promise<void>;
+  /** In force for the attached guest when it resolves. */
+  setPolicy(vmId: string, policy: NetworkPolicy): Promise<void>;
+  setServices(services: readonly HostService[]): Promise<void>;
+  counters(vmId: string): Promise<VmNetworkCounters | null>;
+  /** Denials behind a number, of all guests or of one; goes on with what comes until the signal fires where `follow` is set. */
+  denials(query: { after: number; vmId: string | null; follow: boolean }, signal: AbortSignal): AsyncIterable<Denial>;
+  /** After a restart of the daemon: finds what runs, tells it these guests anew, removes what is not theirs. */
+  recover(guests: readonly GuestNetwork[]): Promise<void>;
+  /** Compares what is there with these guests; removes the rest. */
+  reconcile(guests: readonly GuestNetwork[]): Promise<NetworkLeftover[]>;
+  /** Removes everything. */
+  reset(): Promise<NetworkLeftover[]>;
+  /** Lets go without touching anything; the next daemon finds it again. */
+  close(): void;
 }
 
 export interface VmmEnd {

@@ -352,6 +352,7 @@ export class Supervisor {
         memoryMiB: vm.memoryMiB,
         kernel,
         ...disksOf(vm, this.#store, this.#storage),
+        network: null,
         directory: this.#runDirectory(vm.id),
       },
       { onStep: (step) => live.phases.begin(step), signal: live.starting.signal },

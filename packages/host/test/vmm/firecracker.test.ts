@@ -198,6 +198,7 @@ test("a VM's settings: durable drives in order with their limits, a console, and
       { id: "drv_b", path: "/d/data", readOnly: true, rateLimit: { bytesPerSecond: 1000, operationsPerSecond: null } },
     ],
     mounts: [{ device: "vdb", path: "/work", readOnly: true }],
+    network: null,
     directory: "/run/x",
   };
   const settings = settingsOf(spec, hostPlaces(spec), "1.15.1");

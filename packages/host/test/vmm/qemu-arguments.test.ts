@@ -21,6 +21,7 @@ const spec: VmSpec = {
     { id: "drv_b", path: "/b.ext4", readOnly: false, rateLimit: { bytesPerSecond: null, operationsPerSecond: 10 } },
   ],
   mounts: [{ device: "vdb", path: "/my work", readOnly: true }],
+  network: null,
   directory: "/run",
 };
 

@@ -78,6 +78,7 @@ function emulationOf(
     kernel: { version: "", vmlinux: boot.kernel_image_path, initramfs: "" },
     drives: [],
     mounts: [],
+    network: null,
     directory: "",
   };
   const emulated = qemuArguments(spec, "tcg", counterKhz);

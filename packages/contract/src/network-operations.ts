@@ -1,0 +1,173 @@
+import * as z from "zod";
+import { exactly, flag, matching } from "./fields.ts";
+import { Reference } from "./names.ts";
+import {
+  CreateForward,
+  CreateHostService,
+  Forward,
+  ForwardId,
+  HostService,
+  NetworkLeftover,
+  NetworkPolicy,
+  NetworkStatus,
+  PolicyInForce,
+  Preview,
+  SetNetworkPolicy,
+  VmNetwork,
+  VmNetworkCounters,
+} from "./network.ts";
+import { operation } from "./operation.ts";
+
+const vm = exactly({ vm: Reference });
+const networkErrors = ["network_unavailable"] as const;
+
+const Leftovers = z.object({ leftovers: z.array(NetworkLeftover) });
+
+/** What has to do with the network of guests. */
+export const networkOperations = {
+  "network.status": operation({
+    method: "GET",
+    path: "/v1/network",
+    summary: "How guests get their network, and whether it can be used",
+    result: NetworkStatus,
+    errors: [],
+  }),
+  "network.reconcile": operation({
+    method: "POST",
+    path: "/v1/network/reconcile",
+    summary: "Compare the network's parts with what should be there, and remove what is left over",
+    result: Leftovers,
+    errors: networkErrors,
+  }),
+  "network.reset": operation({
+    method: "POST",
+    path: "/v1/network/reset",
+    summary: "Take the whole network away, while no VM has an interface",
+    result: Leftovers,
+    errors: ["in_use"],
+  }),
+  "network.presets": operation({
+    method: "GET",
+    path: "/v1/network/presets",
+    summary: "The presets of network policies, and what they stand for",
+    result: z.object({ presets: z.record(z.string(), z.array(z.string())) }),
+    errors: [],
+  }),
+  "network.policy.get": operation({
+    method: "GET",
+    path: "/v1/network/policy",
+    summary: "The default network policy",
+    result: NetworkPolicy,
+    errors: [],
+  }),
+  "network.policy.set": operation({
+    method: "PUT",
+    path: "/v1/network/policy",
+    summary: "Set the default network policy, for running VMs at once",
+    body: SetNetworkPolicy,
+    result: NetworkPolicy,
+    errors: ["not_found", "network_unavailable"],
+  }),
+  "network.log": operation({
+    method: "GET",
+    path: "/v1/network/log",
+    summary: "What was not let through, oldest first: one JSON object a line",
+    query: exactly({
+      vm: Reference.optional(),
+      after: matching(/^\d{1,15}$/, "must be the number of a denial")
+        .optional()
+        .describe("only those behind this one"),
+      follow: flag("go on with what comes"),
+    }),
+    answer: "bytes",
+    mediaType: "application/x-ndjson",
+    errors: ["not_found", "network_unavailable"],
+  }),
+  "vm.network.get": operation({
+    method: "GET",
+    path: "/v1/vms/{vm}/network",
+    summary: "A VM's interface, policy and counters",
+    params: vm,
+    result: z.object({
+      network: VmNetwork.nullable(),
+      policy: PolicyInForce.nullable(),
+      counters: VmNetworkCounters.nullable().describe("null while it has no interface"),
+    }),
+    errors: ["not_found", "network_unavailable"],
+  }),
+  "vm.policy.set": operation({
+    method: "PUT",
+    path: "/v1/vms/{vm}/network/policy",
+    summary: "Set a VM's network policy, at once if it runs",
+    params: vm,
+    body: SetNetworkPolicy,
+    result: PolicyInForce,
+    errors: ["not_found", "network_unavailable"],
+  }),
+  "vm.policy.clear": operation({
+    method: "DELETE",
+    path: "/v1/vms/{vm}/network/policy",
+    summary: "Give a VM the default network policy again",
+    params: vm,
+    result: PolicyInForce,
+    errors: ["not_found", "network_unavailable"],
+  }),
+  "service.create": operation({
+    method: "POST",
+    path: "/v1/network/services",
+    summary: "Offer something of the host to the VMs whose policy names it",
+    body: CreateHostService,
+    result: HostService,
+    status: 201,
+    errors: ["name_taken", "in_use"],
+  }),
+  "service.list": operation({
+    method: "GET",
+    path: "/v1/network/services",
+    summary: "List host services",
+    result: z.object({ services: z.array(HostService) }),
+    errors: [],
+  }),
+  "service.delete": operation({
+    method: "DELETE",
+    path: "/v1/network/services/{service}",
+    summary: "Take a host service away; its connections end",
+    params: exactly({ service: Reference }),
+    status: 204,
+    errors: ["not_found"],
+  }),
+  "forward.create": operation({
+    method: "POST",
+    path: "/v1/vms/{vm}/forwards",
+    summary: "Listen on the host for connections into a VM",
+    params: vm,
+    body: CreateForward,
+    result: Forward,
+    status: 201,
+    errors: ["not_found", "in_use", "too_many", "permission_denied"],
+  }),
+  "forward.list": operation({
+    method: "GET",
+    path: "/v1/forwards",
+    summary: "List forwards",
+    query: exactly({ vm: Reference.optional() }),
+    result: z.object({ forwards: z.array(Forward) }),
+    errors: ["not_found"],
+  }),
+  "forward.delete": operation({
+    method: "DELETE",
+    path: "/v1/forwards/{forward}",
+    summary: "Stop listening, and end the connections",
+    params: exactly({ forward: ForwardId }),
+    status: 204,
+    errors: ["not_found"],
+  }),
+  "vm.preview": operation({
+    method: "POST",
+    path: "/v1/vms/{vm}/previews/{port}",
+    summary: "The address of a VM's port for a browser",
+    params: exactly({ vm: Reference, port: matching(/^[1-9]\d{0,4}$/, "must be a port") }),
+    result: Preview,
+    errors: ["not_found", "wrong_state"],
+  }),
+} as const;
