@@ -3,6 +3,8 @@ export * from "./errors.ts";
 export * from "./events.ts";
 export * from "./fields.ts";
 export * from "./file.ts";
+export * from "./forward.ts";
+export * from "./forward-operations.ts";
 export * from "./guest-stats.ts";
 export * from "./image.ts";
 export * from "./metrics.ts";
