@@ -19,6 +19,7 @@ const adapters: Record<string, readonly string[]> = {
   vmm: ["confinement", "native", "process"],
   confinement: ["process", "storage"],
   guest: [],
+  ingress: [],
   storage: ["native", "process"],
   store: [],
   kernels: ["assets"],

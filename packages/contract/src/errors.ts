@@ -38,6 +38,7 @@ export const errorCatalogue = {
   agent_unreachable: { status: 503, fault: "system", title: "The guest agent does not answer" },
   vmm_unavailable: { status: 503, fault: "system", title: "No usable VMM" },
   kernel_missing: { status: 503, fault: "system", title: "No usable guest kernel" },
+  connection_refused: { status: 502, fault: "user", title: "Nothing answers there in the guest" },
   network_unavailable: { status: 503, fault: "system", title: "The network cannot be used" },
   storage_unavailable: { status: 503, fault: "system", title: "The storage cannot be used" },
   stopping: { status: 503, fault: "system", title: "The daemon is stopping" },

@@ -26,7 +26,7 @@ export const Forward = z.object({
 export type Forward = z.infer<typeof Forward>;
 
 export const CreateForward = exactly({
-  hostAddress: z.string(says("must be an IP address")).optional().describe("by default 127.0.0.1"),
+  hostAddress: z.union([z.ipv4(), z.ipv6()], says("must be an IP address")).optional().describe("by default 127.0.0.1"),
   hostPort: wholeNumber(0, 65_535).optional().describe("0 takes a free one"),
   hostSocket: SocketPath.optional().describe("a Unix socket instead of a port; must not exist"),
   guestPort: PortNumber.optional(),
@@ -48,4 +48,3 @@ export const Preview = z.object({
   urlWithTicket: z.string().describe("opens it once, within a minute, and sets the cookie"),
 });
 export type Preview = z.infer<typeof Preview>;
-

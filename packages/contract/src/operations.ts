@@ -3,6 +3,7 @@ import { AttachDrive, CreateDrive, Drive, DriveDetail, ResizeDrive } from "./dri
 import { ChangeTypes, Event, EventId, eventStreamType } from "./events.ts";
 import { exactly, flag, offset } from "./fields.ts";
 import { fileOperations } from "./file-operations.ts";
+import { forwardOperations } from "./forward-operations.ts";
 import { operation, type Operation } from "./operation.ts";
 import { GuestStats } from "./guest-stats.ts";
 import { CreateWorkspace, Image, ImportImage, StorageStatus, Workspace, WorkspaceDetail } from "./image.ts";
@@ -214,6 +215,7 @@ export const operations = {
   }),
 
   ...fileOperations,
+  ...forwardOperations,
 
   "process.start": operation({
     method: "POST",

@@ -1,12 +1,13 @@
 import { WorkfortError } from "@workfort/contract";
 
-type Thing = "VM" | "image" | "workspace" | "drive" | "token";
+type Thing = "VM" | "image" | "workspace" | "drive" | "token" | "forward";
 const listCommand: Record<Thing, string> = {
   VM: "nexusctl vm list",
   image: "nexusctl image list",
   workspace: "nexusctl workspace list",
   drive: "nexusctl drive list",
   token: "nexusctl token list",
+  forward: "nexusctl forward list",
 };
 
 export function notFound(thing: Thing, reference: string): WorkfortError {

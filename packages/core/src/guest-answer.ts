@@ -37,6 +37,7 @@ const guestCodes: Record<string, ErrorCode> = {
   file_failed: "file_failed",
   bad_archive: "bad_archive",
   no_space: "guest_disk_full",
+  connection_refused: "connection_refused",
 };
 
 /** What a failure of the agent means to a caller of ours. */

@@ -3,6 +3,8 @@ export * from "./decide.ts";
 export * from "./drives.ts";
 export * from "./events.ts";
 export * from "./failpoint.ts";
+export * from "./forwards.ts";
+export * from "./guest-connections.ts";
 export * from "./guest-files.ts";
 export * from "./guest-processes.ts";
 export * from "./guest-terminals.ts";

@@ -18,6 +18,7 @@ import type {
   AttachmentRecord,
   BootRecord,
   DriveRecord,
+  ForwardRecord,
   ImageRecord,
   IntentRecord,
   RunFacts,
@@ -82,6 +83,12 @@ export interface Store {
   attachmentOf(driveId: string): AttachmentRecord | null;
   /** in the order of their numbers */
   attachmentsOf(vmId: string): AttachmentRecord[];
+
+  /** A forward goes with its VM. */
+  insertForward(forward: ForwardRecord): void;
+  deleteForward(id: string): void;
+  /** of one VM, or of all where `vmId` is null; oldest first */
+  listForwards(vmId: string | null): ForwardRecord[];
 
   /** `/proc/sys/kernel/random/boot_id` that the last daemon saw; null before the first. */
   hostBoot(): string | null;
@@ -216,6 +223,31 @@ export interface AttachedNetwork {
   bootArguments: readonly string[];
   /** namespaces in which its VMM has to run; `user` null where that is the daemon's own */
   namespaces: { network: string; user: string | null };
+}
+
+/** where a forward listens */
+export type ForwardPlace = { address: string; port: number } | { socket: string };
+
+export interface ForwardListener {
+  /** null for a Unix socket */
+  readonly port: number | null;
+  readonly openConnections: number;
+  /** Ends its connections, too. */
+  close(): Promise<void>;
+}
+
+export interface ForwardListeners {
+  /** Each connection is joined to what `open` gives. Fails with `in_use`, `permission_denied` or `invalid_request`. */
+  listen(where: ForwardPlace, open: (signal: AbortSignal) => Promise<Duplex>): Promise<ForwardListener>;
+}
+
+/** The daemon's half of host services: sockets to which the gateway brings what guests begin. */
+export interface HostServiceRelay {
+  /** Unix socket of the service of this name */
+  socketOf(name: string): string;
+  /** Serves these, and no others. */
+  set(services: readonly HostService[]): Promise<void>;
+  close(): Promise<void>;
 }
 
 /** The network of guests: a namespace of the workplace with a bridge, a tap for each VM, and the gateway. */

@@ -112,6 +112,20 @@ export interface AttachmentRecord {
   rateLimit: RateLimit | null;
 }
 
+/** a place on the host whose connections go into a VM */
+export interface ForwardRecord {
+  id: string;
+  vmId: string;
+  /** null for a Unix socket, as is its port */
+  hostAddress: string | null;
+  hostPort: number | null;
+  hostSocket: string | null;
+  /** one of the two */
+  guestPort: number | null;
+  guestSocket: string | null;
+  createdAt: number;
+}
+
 /** a change that has begun; its row goes when the change is complete or undone */
 export interface IntentRecord {
   id: number;

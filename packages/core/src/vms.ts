@@ -11,6 +11,7 @@ import {
 import type { Drives } from "./drives.ts";
 import { nameTaken, notFound } from "./errors.ts";
 import type { EventSink } from "./events.ts";
+import type { Forwards } from "./forwards.ts";
 import { newId } from "./ids.ts";
 import type { Images } from "./images.ts";
 import type { Journal } from "./journal.ts";
@@ -51,6 +52,7 @@ export class Vms {
     images: Images;
     workspaces: Workspaces;
     drives: Drives;
+    forwards: Forwards;
     supervisor: Supervisor;
     consoles: ConsoleArchive;
     reservations: Reservations;
@@ -104,6 +106,7 @@ export class Vms {
         if (workspace !== null) this.#workspaces.remove(workspace);
       },
       steps: [
+        { name: "forwards", run: () => needs.forwards.closeStrays() },
         { name: "console", run: ({ vm }) => needs.consoles.delete(vm.id) },
         {
           name: "disk",

@@ -114,6 +114,11 @@ export const commandTable: Readonly<Record<string, Entry>> = {
           },
         },
       },
+      forward: {
+        summary: "Listen on the host for connections into a VM",
+        load: () => import("./commands/vm/forward.ts"),
+      },
+      preview: { summary: "The address of a VM's port for a browser", load: () => import("./commands/vm/preview.ts") },
       console: { summary: "Read a VM's console", load: () => import("./commands/vm/console.ts") },
       logs: { summary: "Show what a VM's console said", load: () => import("./commands/vm/logs.ts") },
       metrics: {
@@ -202,6 +207,17 @@ export const commandTable: Readonly<Record<string, Entry>> = {
       pull: {
         summary: "Bring a repository's changes back from a VM, as a branch",
         load: () => import("./commands/work/pull.ts"),
+      },
+    },
+  },
+  forward: {
+    summary: "Places on the host whose connections go into VMs",
+    commands: {
+      list: { summary: "List forwards", load: () => import("./commands/forward/list.ts"), aliases: ["ls"] },
+      delete: {
+        summary: "Stop listening, and end the connections",
+        load: () => import("./commands/forward/delete.ts"),
+        aliases: ["rm"],
       },
     },
   },

@@ -63,6 +63,7 @@ export const exitCodeOf: Record<ErrorCode, number> = {
   agent_unreachable: exitCodes.guest,
   vmm_unavailable: exitCodes.host,
   kernel_missing: exitCodes.host,
+  connection_refused: exitCodes.failure,
   network_unavailable: exitCodes.host,
   storage_unavailable: exitCodes.host,
   stopping: exitCodes.unreachable,

@@ -5,6 +5,7 @@ import {
   defaultLimitMiB,
   Drives,
   Events,
+  Forwards,
   Images,
   Journal,
   Metrics,
@@ -21,6 +22,7 @@ import { Confinement } from "@workfort/host/confinement/confinement.ts";
 import { ConsoleFiles } from "@workfort/host/console-files.ts";
 import { http2Guests } from "@workfort/host/guest/link.ts";
 import { Ext4Builder } from "@workfort/host/images/builder.ts";
+import { hostListeners } from "@workfort/host/ingress/listeners.ts";
 import { KernelDirectory } from "@workfort/host/kernels/kernel-directory.ts";
 import { pathsOf, type Paths } from "@workfort/host/paths.ts";
 import { BtrfsDriver } from "@workfort/host/storage/btrfs/driver.ts";
@@ -49,6 +51,7 @@ export interface Parts {
   supervisor: Supervisor;
   restarts: Restarts;
   vms: Vms;
+  forwards: Forwards;
   metrics: Metrics;
   tokens: Tokens;
   /** of a VM that says nothing of them */
@@ -101,6 +104,7 @@ export function compose(config: Config, locations: Locations, log: Logger): Part
     onEnd: (vm, end) => restarts.noteEnd(vm, end),
   });
   const restarts: Restarts = new Restarts({ store, log, start: (vmId, reason) => vms.startUnasked(vmId, reason) });
+  const forwards = new Forwards({ store, supervisor, listeners: hostListeners, log });
   const vms: Vms = new Vms({
     store,
     events,
@@ -108,6 +112,7 @@ export function compose(config: Config, locations: Locations, log: Logger): Part
     images,
     workspaces,
     drives,
+    forwards,
     supervisor,
     consoles,
     reservations,
@@ -130,6 +135,7 @@ export function compose(config: Config, locations: Locations, log: Logger): Part
     supervisor,
     restarts,
     vms,
+    forwards,
     metrics: new Metrics({ store, supervisor }),
     tokens: new Tokens({ store, toolNames }),
     vmDefaults: config.vm,

@@ -16,6 +16,7 @@ import { HttpFace } from "./http/server.ts";
 import { systemHandlers } from "./http/system-handlers.ts";
 import { tokenHandlers } from "./http/token-handlers.ts";
 import { terminalHandlers } from "./http/terminal-handlers.ts";
+import { forwardHandlers } from "./http/forward-handlers.ts";
 import { fileHandlers } from "./http/file-handlers.ts";
 import { vmHandlers } from "./http/vm-handlers.ts";
 import { lockOrRefuse } from "./lock.ts";
@@ -54,9 +55,10 @@ export class Daemon {
       ...terminalHandlers(terminalsOf),
       ...fileHandlers(parts),
       ...diskHandlers(parts),
+      ...forwardHandlers({ ...parts, previewOf: (vm, port) => this.#http.previewOf(vm, port) }),
       ...tokenHandlers(parts.tokens),
     };
-    const { tokens, vms } = parts;
+    const { tokens, vms, forwards } = parts;
     this.#http = new HttpFace({
       handlers,
       terminalsOf,
@@ -65,6 +67,7 @@ export class Daemon {
         return new McpEndpoint({ handlers, tokens, defaults: parts.vmDefaults, log: needs.log });
       }),
       vms,
+      forwards,
       tokens,
       socket: parts.paths.socket,
       ownersToken: needs.token,
@@ -89,6 +92,7 @@ export class Daemon {
       parts.restarts.noteHostBoot(parts.host.bootId);
       parts.restarts.recover();
       await daemon.#sweepRuns();
+      await parts.forwards.recover();
       await daemon.#http.listen(config.api.listen ?? null);
       parts.events.publish({ type: "daemon.ready", version, pid: process.pid });
     } catch (error) {
@@ -113,7 +117,7 @@ export class Daemon {
     this.#stopping = true;
     this.#parts.events.publish({ type: "daemon.stopping" });
     this.#parts.events.close(); // who watches would hold the end up
-    await this.#http.close(drainMs);
+    await Promise.all([this.#http.close(drainMs), this.#parts.forwards.close()]);
     this.#letGo();
   }
 

@@ -2,6 +2,7 @@ import type {
   AttachmentRecord,
   BootRecord,
   DriveRecord,
+  ForwardRecord,
   ImageRecord,
   StateChangeRecord,
   TokenRecord,
@@ -100,4 +101,15 @@ export const attachmentColumns: Columns<AttachmentRecord> = {
   mountPath: { name: "mount_path" },
   readOnly: { name: "read_only", as: "flag" },
   rateLimit: { name: "rate_limit", as: "json" },
+};
+
+export const forwardColumns: Columns<ForwardRecord> = {
+  id: { name: "id" },
+  vmId: { name: "vm_id" },
+  hostAddress: { name: "host_address" },
+  hostPort: { name: "host_port" },
+  hostSocket: { name: "host_socket" },
+  guestPort: { name: "guest_port" },
+  guestSocket: { name: "guest_socket" },
+  createdAt: { name: "created_at" },
 };

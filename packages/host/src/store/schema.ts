@@ -1,5 +1,5 @@
 /** Version of the tables below; a file of another version is set aside, never changed. */
-export const schemaVersion = 4;
+export const schemaVersion = 5;
 
 export const schema = `
 CREATE TABLE images (
@@ -69,6 +69,18 @@ CREATE TABLE attachments (
   UNIQUE (vm_id, number),
   UNIQUE (vm_id, mount_path)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE forwards (
+  id TEXT PRIMARY KEY,
+  vm_id TEXT NOT NULL REFERENCES vms (id) ON DELETE CASCADE,
+  host_address TEXT,
+  host_port INTEGER,
+  host_socket TEXT,
+  guest_port INTEGER,
+  guest_socket TEXT,
+  created_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX forwards_by_vm ON forwards (vm_id);
 
 CREATE TABLE state_changes (
   number INTEGER PRIMARY KEY,

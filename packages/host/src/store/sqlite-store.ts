@@ -2,6 +2,7 @@ import type {
   AttachmentRecord,
   BootRecord,
   DriveRecord,
+  ForwardRecord,
   ImageRecord,
   IntentRecord,
   StateChangeRecord,
@@ -16,6 +17,7 @@ import {
   attachmentColumns,
   bootColumns,
   driveColumns,
+  forwardColumns,
   imageColumns,
   stateChangeColumns,
   tokenColumns,
@@ -204,6 +206,19 @@ export class SqliteStore implements Store {
 
   attachmentsOf(vmId: string): AttachmentRecord[] {
     return this.#many("attachments", attachmentColumns, "vm_id = :vmId ORDER BY number", { vmId });
+  }
+
+  insertForward(forward: ForwardRecord): void {
+    this.#insert("forwards", forwardColumns, forward);
+  }
+
+  deleteForward(id: string): void {
+    this.#database.run("DELETE FROM forwards WHERE id = :id", { id });
+  }
+
+  listForwards(vmId: string | null): ForwardRecord[] {
+    const where = vmId === null ? "TRUE" : "vm_id = :vmId";
+    return this.#many("forwards", forwardColumns, `${where} ORDER BY created_at, id`, vmId === null ? {} : { vmId });
   }
 
   hostBoot(): string | null {

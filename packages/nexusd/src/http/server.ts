@@ -1,14 +1,15 @@
 import { promises as fs } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { connect, type AddressInfo } from "node:net";
-import { WorkfortError, type FieldIssue } from "@workfort/contract";
-import type { GuestTerminals, Tokens, Vms } from "@workfort/core";
+import { WorkfortError, type FieldIssue, type Preview } from "@workfort/contract";
+import type { Forwards, GuestTerminals, Tokens, VmRecord, Vms } from "@workfort/core";
 import fastify, { type FastifyError, type FastifyInstance } from "fastify";
 import type { Logger } from "pino";
 import { admit } from "./admission.ts";
 import { Guard } from "./guard.ts";
 import type { Handlers } from "./handlers.ts";
 import { addMcpRoutes, type Mcp } from "./mcp-routes.ts";
+import { PreviewDoor } from "./preview-door.ts";
 import { addRoutes, arrivalOf, sendProblem } from "./routes.ts";
 import { TerminalDoor } from "./terminal-door.ts";
 
@@ -28,6 +29,7 @@ export class HttpFace {
   readonly #guardFor: (host: string) => Guard;
   readonly #mcp: Mcp;
   readonly #terminals: TerminalDoor;
+  readonly #previews: PreviewDoor;
   #guard: Guard | null = null;
   /** host:port once TCP is served */
   tcp: string | null = null;
@@ -37,6 +39,7 @@ export class HttpFace {
     mcp: Mcp;
     terminalsOf: (vm: string) => GuestTerminals;
     vms: Vms;
+    forwards: Forwards;
     tokens: Tokens;
     socket: string;
     ownersToken: string;
@@ -44,6 +47,7 @@ export class HttpFace {
   }) {
     const { tokens, ownersToken } = needs;
     this.#terminals = new TerminalDoor(needs.terminalsOf, () => this.#guard);
+    this.#previews = new PreviewDoor({ ...needs, guard: () => this.#guard });
     this.#socket = needs.socket;
     this.#mcp = needs.mcp;
     this.#guardFor = (host) => new Guard({ ownersToken, host, authenticate: (secret) => tokens.authenticate(secret) });
@@ -84,11 +88,21 @@ export class HttpFace {
     }
   }
 
+  /** The addresses of a VM's port for a browser; fails where TCP is not served. */
+  previewOf(vm: VmRecord, port: number): Preview {
+    if (this.tcp === null)
+      throw new WorkfortError("wrong_state", "previews are served on TCP, which this daemon does not listen on", {
+        hint: "set api.listen in nexus.yaml",
+      });
+    return this.#previews.addresses(vm, port, this.tcp);
+  }
+
   /** Takes no new requests and waits for those being answered; after `graceMs` what still streams is cut. */
   async close(graceMs: number): Promise<void> {
     const closed = this.#servers.map((server) => new Promise((resolve) => server.close(resolve)));
     for (const server of this.#servers) server.closeIdleConnections();
     this.#terminals.close();
+    this.#previews.close();
     const cut = setTimeout(() => this.#servers.forEach((server) => server.closeAllConnections()), graceMs);
     await Promise.all([...closed, this.#mcp.close()]);
     clearTimeout(cut);
@@ -140,11 +154,17 @@ export class HttpFace {
         connectionsCheckingInterval: headersCheckMs,
         requestTimeout: 0,
         keepAliveTimeout: idleConnectionMs,
-        shouldUpgradeCallback: (request) => this.#terminals.wants(request),
+        shouldUpgradeCallback: (request) => this.#previews.wants(request) || this.#terminals.wants(request),
       },
-      (request, response) => this.#app.routing(request, response),
+      (request, response) => {
+        if (this.#previews.wants(request)) void this.#previews.answer(request, response);
+        else this.#app.routing(request, response);
+      },
     );
-    server.on("upgrade", (request, socket, head) => this.#terminals.take(request, socket, head));
+    server.on("upgrade", (request, socket, head) => {
+      if (this.#previews.wants(request)) void this.#previews.takeUpgrade(request, socket, head);
+      else this.#terminals.take(request, socket, head);
+    });
     server.maxConnections = maxConnections;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     server.once("error", reject);

@@ -8,12 +8,13 @@ import {
   type Vms,
 } from "@workfort/core";
 import type { FileOperation } from "./file-handlers.ts";
+import type { ForwardOperation } from "./forward-handlers.ts";
 import { Bytes, type Handlers } from "./handlers.ts";
 import type { TerminalOperation } from "./terminal-handlers.ts";
 
 type VmOperation = Exclude<
   Extract<keyof Handlers, `vm.${string}` | `process.${string}`>,
-  FileOperation | TerminalOperation
+  FileOperation | TerminalOperation | ForwardOperation
 >;
 
 /** VMs, and the processes in them */
