@@ -17,6 +17,9 @@ pub struct Arguments {
     pub cgroups: Vec<PathBuf>,
     /// a FIFO that the keeper makes and reads into the ring of errors
     pub log: Option<PathBuf>,
+    /// what the program enters before it is executed
+    pub user_namespace: Option<PathBuf>,
+    pub network_namespace: Option<PathBuf>,
     pub reach: Reach,
     /// program and arguments, never empty
     pub program: Vec<PathBuf>,
@@ -36,6 +39,8 @@ pub fn parse(words: Vec<OsString>) -> Result<Arguments, String> {
     let mut cwd = None;
     let mut cgroups = Vec::new();
     let mut log = None;
+    let mut user_namespace = None;
+    let mut network_namespace = None;
     let mut reach = Reach::default();
     let mut words = words.into_iter();
     while let Some(word) = words.next() {
@@ -51,6 +56,8 @@ pub fn parse(words: Vec<OsString>) -> Result<Arguments, String> {
             "--cwd" => cwd = Some(PathBuf::from(value)),
             "--cgroup" => cgroups.push(PathBuf::from(value)),
             "--log" => log = Some(PathBuf::from(value)),
+            "--user-namespace" => user_namespace = Some(PathBuf::from(value)),
+            "--network-namespace" => network_namespace = Some(PathBuf::from(value)),
             "--may-read" => reach.read.push(PathBuf::from(value)),
             "--may-write" => reach.write.push(PathBuf::from(value)),
             _ => return Err(format!("there is no option {name}")),
@@ -71,6 +78,8 @@ pub fn parse(words: Vec<OsString>) -> Result<Arguments, String> {
         cwd,
         cgroups,
         log,
+        user_namespace,
+        network_namespace,
         reach,
         program,
     })

@@ -13,6 +13,7 @@ mod clock;
 mod confinement;
 mod connection;
 mod failure;
+mod namespaces;
 mod program;
 mod request;
 mod ring;

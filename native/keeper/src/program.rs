@@ -19,6 +19,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::arguments::Arguments;
 use crate::confinement;
 use crate::failure::Failure;
+use crate::namespaces::Namespaces;
 use crate::ring::Ring;
 use crate::sys;
 
@@ -64,13 +65,18 @@ pub fn start(arguments: &Arguments) -> Result<Program, Failure> {
         std::fs::metadata(cwd.join(".")).map_err(|why| Failure::new(cwd.display(), why))?;
         command.current_dir(cwd);
     }
+    let namespaces = Namespaces::open(arguments)?;
     let log = arguments.log.as_deref().map(open_log).transpose()?;
-    sys::bind_to_parent(&mut command);
+    let entrance = namespaces.enter(&mut command)?;
+    sys::bind_to_parent(&mut command); // after it: a change of privilege takes the death signal away, prctl(2)
     confinement::apply(&mut command, &arguments.reach)?;
-    let mut child = command.spawn().map_err(|why| match why.raw_os_error() {
+    let spawned = command.spawn();
+    drop(command); // and with it the namespaces
+    let mut child = spawned.map_err(|why| match (entrance.failed_step(), why.raw_os_error()) {
+        (Some(step), _) => Failure::new(step, why),
         // the keeper could not even try
-        Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE) => Failure::new(&name, why),
-        _ => Failure::cannot_execute(&name, why),
+        (None, Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE)) => Failure::new(&name, why),
+        (None, _) => Failure::cannot_execute(&name, why),
     })?;
     let pipes = [
         child.stdin.take().map(OwnedFd::from),

@@ -69,6 +69,42 @@ pub fn bind_to_parent(command: &mut Command) {
     }
 }
 
+/// Which kind of namespace a descriptor is of, a CLONE_NEW… number.
+pub fn namespace_kind(file: &File) -> io::Result<libc::c_int> {
+    // SAFETY: the request takes nothing but an open descriptor.
+    let kind = unsafe { libc::ioctl(file.as_raw_fd(), libc::NS_GET_NSTYPE) };
+    if kind < 0 { Err(io::Error::last_os_error()) } else { Ok(kind) }
+}
+
+pub fn enter_namespace(namespace: &File) -> io::Result<()> {
+    // SAFETY: plain system call; 0 takes any kind.
+    if unsafe { libc::setns(namespace.as_raw_fd(), 0) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Leaves this process no capability, nor a way to one by what it executes. Needs CAP_SETPCAP.
+pub fn drop_capabilities() -> io::Result<()> {
+    const VERSION_3: u32 = 0x2008_0522;
+    let header = [VERSION_3, 0]; // of this thread
+    let none = [0_u32; 6]; // effective, permitted, inheritable, twice 32 of each
+    // SAFETY: plain system calls; header and sets have the size of this version.
+    unsafe {
+        let mut capability: libc::c_ulong = 0;
+        // what this program does not know by name as well, up to the kernel's last
+        while libc::prctl(libc::PR_CAPBSET_READ, capability, 0, 0, 0) >= 0 {
+            if libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            capability += 1;
+        }
+        if libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0
+            || libc::syscall(libc::SYS_capset, &header, &none) != 0
+        {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
 /// The newest version of Landlock that the kernel knows, 0 where it has none.
 pub fn landlock_version() -> i64 {
     const ASK_FOR_VERSION: u32 = 1;

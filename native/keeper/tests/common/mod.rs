@@ -66,9 +66,14 @@ pub fn shell(script: &str) -> Kept {
 
 pub fn keep_with(options: &[&str], program: &[&str], change: impl FnOnce(&mut Command)) -> Kept {
     let directory = Directory::new();
-    let socket = directory.path("k");
-    let mut command = command(&socket, options, program);
+    let mut command = command(&directory.path("k"), options, program);
     change(&mut command);
+    keep_command(directory, command)
+}
+
+/// Starts a keeper whose socket is `k` in the directory.
+pub fn keep_command(directory: Directory, mut command: Command) -> Kept {
+    let socket = directory.path("k");
     let mut keeper = command.spawn().unwrap();
     let mut output = BufReader::new(keeper.stdout.take().unwrap());
     let mut line = String::new();

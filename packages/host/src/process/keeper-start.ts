@@ -14,6 +14,13 @@ export interface Reach {
   write: readonly string[];
 }
 
+/** paths of what a VMM enters before it is executed; within a user namespace it holds no capability */
+export interface Namespaces {
+  network: string;
+  /** owner of the network namespace, null where that is root's */
+  user: string | null;
+}
+
 export interface KeeperStart {
   /** path of the keeper program */
   program: string;
@@ -28,6 +35,8 @@ export interface KeeperStart {
   cgroups?: readonly string[];
   /** a FIFO that is made and read where the VMM's stderr is read */
   log?: string;
+  /** the VMM stays in the keeper's own where it is absent */
+  namespaces?: Namespaces;
   /** all that the VMM may open; everything where it is absent */
   reach?: Reach;
   /** whole environment of keeper and VMM, this process's own if absent */
@@ -124,6 +133,8 @@ function keeperArguments(start: KeeperStart): string[] {
     ...option("--cwd", start.cwd === undefined ? [] : [start.cwd]),
     ...option("--cgroup", start.cgroups ?? []),
     ...option("--log", start.log === undefined ? [] : [start.log]),
+    ...option("--network-namespace", start.namespaces === undefined ? [] : [start.namespaces.network]),
+    ...option("--user-namespace", start.namespaces?.user == null ? [] : [start.namespaces.user]),
     ...option("--may-read", start.reach?.read ?? []),
     ...option("--may-write", start.reach?.write ?? []),
     "--",

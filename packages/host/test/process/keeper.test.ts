@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, promises as fs } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -182,6 +184,19 @@ test("passes environment and working directory on", async (t) => {
   assert.equal((await keeper.console(0)).bytes.toString(), `${cwd} value \n`);
 });
 
+test("puts the VMM into namespaces, its keeper stays outside", async (t) => {
+  const words = process.getuid?.() === 0 ? ["--net"] : ["--user", "--map-root-user", "--net"];
+  const holder = spawn("unshare", [...words, "sh", "-c", "echo held; exec sleep infinity"], { stdio: "pipe" });
+  t.after(() => holder.kill("SIGKILL"));
+  await once(holder.stdout, "data");
+  const network = `/proc/${holder.pid}/ns/net`;
+  const user = words.length === 1 ? null : `/proc/${holder.pid}/ns/user`;
+  const { keeperPid, vmmPid } = await keep(t, ["sleep", "60"], { namespaces: { network, user } });
+  const of = async (pid: number): Promise<string> => await fs.readlink(`/proc/${pid}/ns/net`);
+  assert.equal(await of(vmmPid), await fs.readlink(network));
+  assert.equal(await of(keeperPid), await of(process.pid));
+});
+
 test("tells in the keeper's own words why nothing was started, and leaves nothing", async (t) => {
   const where = await directory(t);
   const socketPath = join(where, "k");
@@ -195,6 +210,11 @@ test("tells in the keeper's own words why nothing was started, and leaves nothin
   await rejects({ argv: [] }, /^keeper: arguments: a program is missing/);
   await rejects({ consoleBytes: 1 }, /^keeper: arguments: --console-bytes takes/);
   await rejects({ cwd: join(where, "nowhere") }, /^keeper: .*\/nowhere: No such file/);
+  await rejects({ namespaces: { network: "/nowhere", user: null } }, /^keeper: \/nowhere: No such file/);
+  await rejects(
+    { namespaces: { network: "/proc/self/ns/net", user: "/dev/null" } },
+    /^keeper: \/dev\/null: this is no/,
+  );
   await rejects({ socketPath: join(where, "no", "k") }, /^keeper: .*\/no\/k: No such file/);
   await rejects({ socketPath: join(where, "k".repeat(200)) }, /^keeper: .*k: .*path must be shorter/);
   await rejects({ program: join(where, "keeper") }, /the keeper .*\/keeper could not be run: .*ENOENT/);
