@@ -45,14 +45,18 @@ try {
     await runNode(
       "units",
       await find(
-        "packages/{contract,core,client,mcp,nexusctl,nexusd}/test/unit/**/*.test.ts",
+        "packages/{contract,core,client,mcp,nexusctl,nexusd,gateway}/test/unit/**/*.test.ts",
         "test/unit/**/*.test.ts",
       ),
       env,
       ["--test-isolation=none"],
     );
     await runCargo();
-    await runNode("machine", await find("packages/host/test/**/*.test.ts"), env);
+    await runNode(
+      "machine",
+      await find("packages/host/test/**/*.test.ts", "packages/gateway/test/machine/**/*.test.ts"),
+      env,
+    );
     await runNode(
       "whole",
       await find("packages/{client,nexusctl,nexusd}/test/whole/**/*.test.ts", "test/whole/**/*.test.ts"),

@@ -8,7 +8,7 @@ import { dirname, join, relative } from "node:path";
 const roots = ["packages", "tools", "test", "bench"];
 /** programs and test files, which nobody imports */
 const isEntry = (path: string): boolean =>
-  /^tools\/(up|down|test|lab|check|unused|help)\.ts$|^bench\/[^/]+\.ts$|\.test\.ts$|\/fixtures\/|^packages\/(nexusd|nexusctl)\/src\/main\.ts$|^packages\/testing\/src\/firecracker\/main\.ts$|\/nexusctl\/build\.ts$/.test(
+  /^tools\/(up|down|test|lab|check|unused|help)\.ts$|^bench\/[^/]+\.ts$|\.test\.ts$|\/fixtures\/|^packages\/(nexusd|nexusctl|gateway)\/src\/main\.ts$|^packages\/testing\/src\/firecracker\/main\.ts$|^packages\/gateway\/test\/lab\/inside\.ts$|\/nexusctl\/build\.ts$/.test(
     path,
   );
 /** the published surface: what these name is for others */
@@ -133,9 +133,12 @@ function resolve(from: string, specifier: string): string {
     if (specifier !== name && !specifier.startsWith(`${name}/`)) continue;
     const inside = `.${specifier.slice(name.length)}`;
     const exact = exports[inside];
-    const pattern = exports["./*"];
     if (exact !== undefined) return join(directory, exact);
-    if (pattern !== undefined) return join(directory, pattern.replace("*", inside.slice(2)));
+    for (const [pattern, target] of Object.entries(exports)) {
+      const before = pattern.endsWith("*") ? pattern.slice(0, -1) : null;
+      if (before !== null && inside.startsWith(before))
+        return join(directory, target.replace("*", inside.slice(before.length)));
+    }
   }
   return specifier.startsWith("node:")
     ? specifier

@@ -11,6 +11,7 @@ const mayImport: Record<string, readonly string[]> = {
   mcp: ["contract", "client"],
   nexusctl: ["contract", "client", "mcp"],
   nexusd: ["contract", "core", "host", "mcp"],
+  gateway: ["contract", "core", "host"],
   testing: ["client", "contract", "core", "host"],
 };
 
@@ -64,7 +65,9 @@ test("packages import only along the arrows", async () => {
       if (to !== undefined && to !== from)
         assert.ok(mayImport[from]?.includes(to), `${path} may not import ${specifier}`);
       assert.ok(
-        !/^(\.\.\/)+packages\/|^(\.\.\/){3,}(contract|core|host|client|mcp|nexusctl|nexusd|testing)\//.test(specifier),
+        !/^(\.\.\/)+packages\/|^(\.\.\/){3,}(contract|core|host|client|mcp|nexusctl|nexusd|gateway|testing)\//.test(
+          specifier,
+        ),
         `${path} reaches into a package by ${specifier}`,
       );
     }

@@ -13,6 +13,8 @@ import { policyPresets } from "./policy-presets.ts";
  *   `example.com:22`, `example.com:4000-4010/udp` on these ports instead;
  * - `203.0.113.0/24`, `2001:db8::/32`, `203.0.113.7`: addresses, on every port of TCP and UDP;
  *   `203.0.113.7:5432`, `[2001:db8::/32]:443/tcp` on these ports only. Only such an entry opens a private range.
+ *
+ * A port without a protocol is one of TCP.
  */
 
 /** in how many ways the uplink of the workplace's network namespace is made */
@@ -29,11 +31,13 @@ export const presetNames = Object.keys(policyPresets) as (keyof typeof policyPre
 /** most entries of one policy; a list of domains that people keep has some hundreds */
 export const maxAllowEntries = 4096;
 
-const octet = "(?:25[0-5]|2[0-4]\\d|1?\\d?\\d)";
+const octet = "(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)";
 const ipv4 = `${octet}(?:\\.${octet}){3}(?:/(?:3[0-2]|[12]?\\d))?`;
 const ipv6 = "[0-9a-fA-F:]*:[0-9a-fA-F:.]*(?:/(?:12[0-8]|1[01]\\d|[1-9]?\\d))?";
 const label = "[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?";
-const domain = `(?:\\*\\.)?${label}(?:\\.${label})*\\.?`;
+/** a name that ends in a number is an address to who connects to it, as WHATWG URL reads it */
+const noNumber = "(?!(?:\\d+|0x[0-9a-f]*)\\.?(?::|$))";
+const domain = `(?:\\*\\.)?(?:${label}\\.)*${noNumber}${label}\\.?`;
 const ports = "(?::\\d{1,5}(?:-\\d{1,5})?(?:/(?:tcp|udp))?)?";
 const entryPattern = new RegExp(
   `^(?:preset:(?:${presetNames.join("|")})|${ipv4}${ports}|\\[${ipv6}\\]${ports}|${ipv6}|${domain}${ports})$`,

@@ -52,6 +52,9 @@ const debianPackages: Record<string, string> = {
   getfattr: "attr",
   tar: "tar",
   "dpkg-deb": "dpkg",
+  nft: "nftables",
+  ip: "iproute2",
+  bridge: "iproute2",
   "qemu-system-x86_64": "qemu-system-x86",
   "qemu-system-aarch64": "qemu-system-arm",
 };
