@@ -13,7 +13,9 @@ mke2fs e2fsprogs e2fsprogs
 fakeroot fakeroot fakeroot
 xz xz-utils xz
 getfattr attr attr
-cc gcc gcc'
+cc gcc gcc
+nft nftables nftables
+ip iproute2 iproute2'
 needed_debian='mmdebstrap mmdebstrap -'
 needed_tests='cpio cpio cpio
 git git git
