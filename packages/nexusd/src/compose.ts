@@ -63,7 +63,8 @@ export interface Parts {
 /** in order of preference */
 export function vmmDrivers(config: Config, paths: Paths, kernels: KernelDirectory, hostBootId: string): VmmDriver[] {
   const confinement = new Confinement({ keeperProgram: programs.keeper, files: config.vmm.confine });
-  const needs = { paths, keeperProgram: programs.keeper, confinement, kernels, hostBootId };
+  const { keeper: keeperProgram, networkHelper: networkHelperProgram } = programs;
+  const needs = { paths, keeperProgram, networkHelperProgram, confinement, kernels, hostBootId };
   return [
     new FirecrackerDriver({ ...needs, configuredBinary: config.vmm.firecracker ?? null }),
     new QemuDriver({ ...needs, configuredBinary: config.vmm.qemu ?? null }),

@@ -9,4 +9,5 @@ const directory =
 export const programs = {
   keeper: `${directory}/keeper`,
   guestAgent: `${directory}/guest-agent`,
+  networkHelper: `${directory}/network-helper`,
 } as const;

@@ -81,13 +81,15 @@ function mountLine(jail: Jail, { path, name, readOnly }: JailedFile): string {
 }
 
 /**
- * Gives the FIFOs to the jail's user and mounts its files, then becomes the jailer. The namespace is made a slave of
- * the host's, so that what the host unmounts does not live on in it. Each process more would make a start longer.
+ * Gives the FIFOs and the tap to the jail's user and mounts its files, then becomes the jailer. The namespace is made a
+ * slave of the host's, so that what the host unmounts does not live on in it. Each process more would make a start
+ * longer.
  */
 const enterScript = `set -e
 chown "$1" $2
 mount --all --fstab "$3"
-shift 3
+[ -z "$4" ] || "$5" own-tap "$4" "\${1%:*}"
+shift 5
 cd /
 exec "$@"`;
 
@@ -99,13 +101,15 @@ export function jailedCommand(about: {
   id: string;
   /** names of the FIFOs in the jail */
   fifos: readonly string[];
+  /** in the network namespace that the command is run in, and the program that gives it away; null without an interface */
+  tap: { name: string; networkHelper: string } | null;
   /** Firecracker's own */
   arguments: readonly string[];
 }): [string, ...string[]] {
-  const { jail, jailer, firecracker, id, fifos } = about;
+  const { jail, jailer, firecracker, id, fifos, tap } = about;
   const user = String(jail.user);
   const enter = ["--mount", "--propagation", "slave", "--wd", jail.root, "--", "sh", "-c", enterScript, "jail"];
-  const place = [`${user}:${user}`, fifos.join(" "), mountTable(jail)];
+  const place = [`${user}:${user}`, fifos.join(" "), mountTable(jail), tap?.name ?? "", tap?.networkHelper ?? ""];
   const who = ["--id", id, "--exec-file", firecracker, "--uid", user, "--gid", user];
   // version 1 without any group is what leaves the process in ours: version 2 moves it into one named `firecracker`
   const where = ["--chroot-base-dir", dirname(dirname(jail.directory)), "--cgroup-version", "1"];

@@ -38,6 +38,8 @@ export interface KeptStart {
   argv: readonly [string, ...string[]];
   /** what it opens for its guest, beside its own directory; null where a jail of its own holds it */
   files: Reach | null;
+  /** in which the VMM runs, since its interface is there; null where it has none */
+  namespaces: { network: string; user: string | null } | null;
   /** the directory that its jail is made in, which goes with the run; null where it has none */
   jail: { directory: string; root: string; make(): Promise<void> } | null;
   /** whether it writes a log beside its standard streams */
@@ -76,7 +78,7 @@ export async function startKept(
 
 /** Starts the keeper where the run is held. */
 async function startHeld(start: KeptStart): Promise<KeeperStarted> {
-  const { directory, confinement, vmName, limits, jail, argv, files } = start;
+  const { directory, confinement, vmName, limits, jail, argv, files, namespaces } = start;
   const { launcher, cgroups } = await confinement.hold({
     directory,
     vmName,
@@ -103,6 +105,7 @@ async function startHeld(start: KeptStart): Promise<KeeperStarted> {
     cgroups,
     ...(start.hasLog ? { log } : {}),
     ...(reach === null ? {} : { reach }),
+    ...(namespaces === null ? {} : { namespaces }),
     // a service gets it by its launcher, which needs the daemon's own
     ...(launcher.length > 0 ? {} : { env: inherited }),
     argv,

@@ -44,6 +44,7 @@ test("a jail holds the guest's files alone, its disks are its user's, and nothin
         firecracker,
         id: "abc",
         fifos: ["log"],
+        tap: null,
         arguments: ["--api-sock", "/api"],
       }),
       files: null,

@@ -24,6 +24,7 @@ export function startOf(directory: string, script: string, more: Partial<KeptSta
     limits: { memoryMiB: 64, vcpuCount: 1 },
     argv: ["/bin/sh", "-c", script],
     files: { read: [], write: [] },
+    namespaces: null,
     jail: null,
     hasLog: false,
     bringUp: () => Promise.resolve(),

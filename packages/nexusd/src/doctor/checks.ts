@@ -122,7 +122,7 @@ async function checkPrograms(): Promise<Check> {
       return { name: "programs", state: "failed", detail: `${path} is missing`, fix: "npm run build" };
     }
   }
-  return ok("programs", "keeper and guest agent are there");
+  return ok("programs", "keeper, guest agent and network helper are there");
 }
 
 async function checkStorage(locations: Locations): Promise<Check> {

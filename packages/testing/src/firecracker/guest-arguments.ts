@@ -10,7 +10,12 @@ export interface GuestPlan {
   drives: readonly Drive[];
   balloon: Balloon | null;
   hasEntropy: boolean;
+  /** descriptors, and the MAC addresses of those that were given one */
+  taps: readonly { tap: number; macAddress: string | null }[];
 }
+
+/** of the monitor's socket among the descriptors that QEMU inherits; the taps come after it */
+const monitorDescriptor = 3;
 
 /** used where no arguments are given */
 const usualBootArguments =
@@ -30,7 +35,7 @@ export function guestArguments(plan: GuestPlan, channel: string, counterKhz: num
     "-append",
     commandLine(boot, drives[0], emulation.kernelWords),
     "-chardev",
-    "socket,id=monitor,fd=3",
+    `socket,id=monitor,fd=${monitorDescriptor}`,
     "-mon",
     "chardev=monitor,mode=control",
     "-device",
@@ -41,6 +46,12 @@ export function guestArguments(plan: GuestPlan, channel: string, counterKhz: num
     "virtserialport,chardev=agent,nr=1,name=org.workfort.agent.0",
     ...(plan.hasEntropy ? ["-device", "virtio-rng-device"] : []),
     ...(balloon === null ? [] : ["-device", balloonDevice(balloon)]),
+    ...plan.taps.flatMap(({ macAddress }, index) => [
+      "-netdev",
+      `tap,id=net${index},fd=${monitorDescriptor + 1 + index},vhost=off`,
+      "-device",
+      `virtio-net-device,netdev=net${index}${macAddress === null ? "" : `,mac=${macAddress}`}`,
+    ]),
     ...drives.flatMap((drive, index) => [
       "-drive",
       driveOption(drive, index),

@@ -42,7 +42,15 @@ export class Guest {
     const child = spawn(
       "setpriv",
       ["--pdeathsig", "KILL", "sh", "-c", startUnlessOrphaned, String(process.pid), ...argv],
-      { stdio: [serial === null ? "inherit" : "ignore", serial ?? "inherit", "pipe", "pipe"] },
+      {
+        stdio: [
+          serial === null ? "inherit" : "ignore",
+          serial ?? "inherit",
+          "pipe",
+          "pipe",
+          ...plan.taps.map(({ tap }) => tap),
+        ],
+      },
     );
     const guest = new Guest(child, channel);
     const failed = new Promise<never>((_, reject) => {

@@ -1,20 +1,31 @@
-import { once } from "node:events";
-import { createServer, type Server } from "node:net";
+import { closeSync, constants, openSync } from "node:fs";
+import { ioctl } from "@workfort/host/native/libc.ts";
 import type { Interface, RateLimiter } from "./bodies.ts";
 import { normalLimiter } from "./drives.ts";
-import { Refusal } from "./refusal.ts";
+import { Refusal, systemWords } from "./refusal.ts";
 
 /**
- * The network interfaces of a VM. There is no tap behind them and the guest sees none: an abstract socket of the
- * tap's name stands for having it open, which one process can at a time.
+ * The network interfaces of a VM, each with its tap, which is opened when the interface is asked for and handed to the
+ * guest. As with Firecracker, a tap that is not there is made, down, by whoever may.
  */
 const maxTapName = 15;
+/** linux/if_tun.h: TUNSETIFF, and IFF_TAP | IFF_NO_PI | IFF_VNET_HDR */
+const setInterface = 0x400454ca;
+const tapFlags = 0x0002 | 0x1000 | 0x4000;
+/** of `struct ifreq`, bytes */
+const requestBytes = 40;
+const flagsOffset = 16;
 
 export class Interfaces {
-  #interfaces: { config: Interface; tap: Server | null }[] = [];
+  #interfaces: { config: Interface; tap: number }[] = [];
 
   get all(): readonly Interface[] {
     return this.#interfaces.map(({ config }) => config);
+  }
+
+  /** for the guest: the open tap of each */
+  get taps(): { tap: number; macAddress: string | null }[] {
+    return this.#interfaces.map(({ config, tap }) => ({ tap, macAddress: config.guest_mac }));
   }
 
   async put(config: Interface): Promise<void> {
@@ -26,9 +37,9 @@ export class Interfaces {
       throw new Refusal(`${failed} MTU ${config.mtu} is out of range [68, 65535]`);
     if (Buffer.byteLength(config.host_dev_name) > maxTapName)
       throw new Refusal(`${failed} Open tap device failed: Invalid interface name`);
-    for (const one of this.#interfaces) if (!others.includes(one)) one.tap?.close();
+    for (const one of this.#interfaces) if (!others.includes(one)) closeSync(one.tap);
     this.#interfaces = others;
-    const tap = config.host_dev_name === "" ? null : await openTap(config.host_dev_name, failed);
+    const tap = await openTap(config.host_dev_name, failed);
     const normal = {
       ...config,
       rx_rate_limiter: normalLimiter(config.rx_rate_limiter),
@@ -48,16 +59,24 @@ export class Interfaces {
   }
 }
 
-async function openTap(name: string, failed: string): Promise<Server> {
-  const tap = createServer();
-  tap.listen(`\0workfort-double-tap-${name}`);
+async function openTap(name: string, failed: string): Promise<number> {
+  let tap: number;
   try {
-    await once(tap, "listening");
-  } catch {
+    tap = openSync("/dev/net/tun", constants.O_RDWR | constants.O_NONBLOCK);
+  } catch (error) {
+    throw new Refusal(`${failed} Open tap device failed: Couldn't open /dev/net/tun: ${systemWords(error)}`);
+  }
+  const request = Buffer.alloc(requestBytes);
+  request.write(name, "latin1");
+  request.writeUInt16LE(tapFlags, flagsOffset);
+  try {
+    await ioctl(tap, setInterface, request, name);
+    return tap;
+  } catch (error) {
+    closeSync(tap);
     throw new Refusal(
-      `${failed} Open tap device failed: Error while creating ifreq structure: Resource busy (os error 16). ` +
+      `${failed} Open tap device failed: Error while creating ifreq structure: ${systemWords(error)}. ` +
         `Invalid TUN/TAP Backend provided by ${name}. Check our documentation on setting up the network devices.`,
     );
   }
-  return tap.unref();
 }

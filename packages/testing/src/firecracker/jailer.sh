@@ -40,4 +40,7 @@ for path in /dev /proc /usr /etc /bin /sbin /lib /lib64 /tmp "$checkout"; do
   mkdir -p "$root$path"
   mount --rbind "$path" "$root$path"
 done
+mount -t tmpfs -o mode=755,size=4k tap "$root/dev/net"
+mknod "$root/dev/net/tun" c 10 200
+chown "$user:$group" "$root/dev/net/tun"
 exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot --userspec="$user:$group" "$root" "/$name" --id "$id" --start-time-us 0 --start-time-cpu-us 0 "$@"

@@ -12,7 +12,7 @@ import { VmmProcess } from "./vmm-process.ts";
  * A double of the program `firecracker`, for tests on a machine without KVM: its API, its process and its vsock socket
  * are as Firecracker's own, and the guest it boots is a real one, in QEMU under software emulation.
  *
- * What it has not: networks, snapshots, PCI, pmem, hotplugged memory, MMDS for the guest, calls from the guest, and
+ * What it has not: limits of interfaces' rates, snapshots, PCI, pmem, hotplugged memory, MMDS for the guest, calls from the guest, and
  * Firecracker's exit for a triple fault, which QEMU does not tell from a reset. vsock is bridged (see vsock.ts).
  */
 const slowStartMs = 1_000;

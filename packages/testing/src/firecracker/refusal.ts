@@ -25,6 +25,8 @@ export class Fatal extends Refusal {}
 
 /** errors of the system in the words of Rust's standard library */
 const words: Record<string, string> = {
+  EPERM: "Operation not permitted (os error 1)",
+  EBUSY: "Resource busy (os error 16)",
   ENOENT: "No such file or directory (os error 2)",
   EACCES: "Permission denied (os error 13)",
   ENOTDIR: "Not a directory (os error 20)",

@@ -101,6 +101,7 @@ export class Vm {
           drives: this.drives.all,
           balloon: this.balloon,
           hasEntropy: this.entropy !== null,
+          taps: this.interfaces.taps,
         },
         console,
       );

@@ -1,5 +1,5 @@
 import type { RateLimit } from "@workfort/contract";
-import { mountArguments, type Kernel, type VmSpec } from "@workfort/core";
+import { mountArguments, type AttachedNetwork, type Kernel, type VmSpec } from "@workfort/core";
 import type { Places } from "./places.ts";
 import { hasConsoleLimit } from "./version.ts";
 import { probeArgument, probeMemoryMiB } from "../kvm-probe.ts";
@@ -45,6 +45,7 @@ export function settingsOf(spec: VmSpec, places: Places, version: string): Setti
         bootTimerArgument,
         `workfort.hostname=${spec.name}`,
         ...mountArguments(spec.mounts),
+        ...(spec.network?.bootArguments ?? []),
       ]),
     },
     ...spec.drives.map((drive, index) => ({
@@ -60,6 +61,7 @@ export function settingsOf(spec: VmSpec, places: Places, version: string): Setti
         ...(drive.rateLimit === null ? {} : { rate_limiter: rateLimiter(drive.rateLimit) }),
       },
     })),
+    ...(spec.network === null ? [] : [interfaceOf(spec.network)]),
     ...(hasConsoleLimit(version) ? [{ path: "/serial", body: { rate_limiter: bucket(consoleBytesPerSecond) } }] : []),
     { path: "/vsock", body: { guest_cid: spec.cid, uds_path: places.vsock } },
     { path: "/entropy", body: {} },
@@ -82,6 +84,14 @@ function bootSource(kernel: Pick<Kernel, "vmlinux" | "initramfs">, more: readonl
     kernel_image_path: kernel.vmlinux,
     initrd_path: kernel.initramfs,
     boot_args: [...bootArguments, ...more].join(" "),
+  };
+}
+
+/** Its tap is opened when this is asked for, in the namespace that Firecracker was started in. */
+function interfaceOf({ tap, macAddress }: AttachedNetwork): Setting {
+  return {
+    path: "/network-interfaces/eth0",
+    body: { iface_id: "eth0", host_dev_name: tap, guest_mac: macAddress },
   };
 }
 

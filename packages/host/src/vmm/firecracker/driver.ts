@@ -45,6 +45,7 @@ const programMiB = 16;
 interface Needs {
   paths: Paths;
   keeperProgram: string;
+  networkHelperProgram: string;
   confinement: Confinement;
   configuredBinary: string | null;
   kernels: Kernels;
@@ -92,6 +93,7 @@ export class FirecrackerDriver implements VmmDriver {
         limits: { memoryMiB: spec.memoryMiB + programMiB, vcpuCount: spec.vcpuCount },
         argv: place.argv,
         files: place.files,
+        namespaces: spec.network?.namespaces ?? null,
         jail: place.jail,
         hasLog: true,
         prepare: () => makeFifo(runPaths(spec.directory).metrics),
@@ -195,6 +197,7 @@ export class FirecrackerDriver implements VmmDriver {
         firecracker: binary,
         id,
         fifos: jailedFifos,
+        tap: spec.network === null ? null : { name: spec.network.tap, networkHelper: this.#needs.networkHelperProgram },
         arguments: commonArguments(places),
       }),
       files: null,

@@ -1,5 +1,5 @@
 import type { Accelerator } from "@workfort/contract";
-import { mountArguments, type AttachedDisk, type Kernel, type VmSpec } from "@workfort/core";
+import { mountArguments, type AttachedDisk, type AttachedNetwork, type Kernel, type VmSpec } from "@workfort/core";
 import { runPaths } from "../../paths.ts";
 import { probeArgument, probeMemoryMiB } from "../kvm-probe.ts";
 
@@ -82,7 +82,11 @@ export function qemuArguments(spec: VmSpec, accelerator: Accelerator, counterKhz
     "-initrd",
     spec.kernel.initramfs,
     "-append",
-    kernelArguments(accelerator, counterKhz, [`workfort.hostname=${spec.name}`, ...mountArguments(spec.mounts)]),
+    kernelArguments(accelerator, counterKhz, [
+      `workfort.hostname=${spec.name}`,
+      ...mountArguments(spec.mounts),
+      ...(spec.network?.bootArguments ?? []),
+    ]),
     "-device",
     "virtio-serial-device,max_ports=2",
     "-chardev",
@@ -93,6 +97,7 @@ export function qemuArguments(spec: VmSpec, accelerator: Accelerator, counterKhz
     `unix:${escapeCommas(sockets.qmp)},server=on,wait=off`,
     "-device",
     "virtio-rng-device",
+    ...(spec.network === null ? [] : interfaceArguments(spec.network)),
     // a full store is the guest's I/O error, as with Firecracker; QEMU's own way is to stop the machine without a word
     ...spec.drives.flatMap((drive, index) => [
       "-drive",
@@ -105,6 +110,16 @@ export function qemuArguments(spec: VmSpec, accelerator: Accelerator, counterKhz
       "-device",
       `virtio-blk-device,drive=drive${index}`,
     ]),
+  ];
+}
+
+/** Its tap is there, and in the namespace that QEMU is started in. */
+function interfaceArguments({ tap, macAddress }: AttachedNetwork): string[] {
+  return [
+    "-netdev",
+    `tap,id=net0,ifname=${tap},script=no,downscript=no,vhost=off`,
+    "-device",
+    `virtio-net-device,netdev=net0,mac=${macAddress}`,
   ];
 }
 

@@ -88,6 +88,7 @@ export class QemuDriver implements VmmDriver {
         directory: spec.directory,
         limits: { memoryMiB: spec.memoryMiB + (await this.overheadMiB()), vcpuCount: spec.vcpuCount },
         files: filesOf(spec),
+        namespaces: spec.network?.namespaces ?? null,
         jail: null,
         hasLog: false,
         argv: [binary, ...qemuArguments(spec, accelerator, await this.#counterKhz(accelerator))],
