@@ -75,7 +75,7 @@ install_npm_packages() {
 }
 
 build_native_programs() {
-  command -v cargo >/dev/null 2>&1 || fail "there is no Rust toolchain, which builds the three native programs" "install rustup (https://rustup.rs), then: rustup toolchain install stable"
+  command -v cargo >/dev/null 2>&1 || fail "there is no Rust toolchain, which builds the native programs" "install rustup (https://rustup.rs), then: rustup toolchain install stable"
   said=$(rustc --version 2>&1) || fail "the Rust toolchain does not run: $(printf '%s' "$said" | head -n 1)" "rustup toolchain install stable"
   version=$(printf '%s' "$said" | cut -d' ' -f2)
   minor=$(printf '%s' "$version" | cut -d. -f2)
