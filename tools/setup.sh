@@ -18,6 +18,8 @@ nft nftables nftables
 ip iproute2 iproute2'
 needed_debian='mmdebstrap mmdebstrap -'
 needed_tests='cpio cpio cpio
+curl curl curl
+openssl openssl openssl
 git git git
 setcap libcap2-bin libcap
 setfacl acl acl

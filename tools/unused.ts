@@ -8,7 +8,7 @@ import { dirname, join, relative } from "node:path";
 const roots = ["packages", "tools", "test", "bench"];
 /** programs and test files, which nobody imports */
 const isEntry = (path: string): boolean =>
-  /^tools\/(up|down|test|lab|check|unused|help)\.ts$|^bench\/[^/]+\.ts$|\.test\.ts$|\/fixtures\/|^packages\/(nexusd|nexusctl|gateway)\/src\/main\.ts$|^packages\/testing\/src\/firecracker\/main\.ts$|^packages\/gateway\/test\/lab\/inside\.ts$|\/nexusctl\/build\.ts$/.test(
+  /^tools\/(up|down|test|lab|check|unused|help)\.ts$|^bench\/[^/]+\.ts$|\.test\.ts$|\/fixtures\/|^packages\/(nexusd|nexusctl|gateway)\/src\/main\.ts$|^packages\/testing\/src\/(firecracker|internet\/world)\/main\.ts$|^packages\/gateway\/test\/lab\/inside\.ts$|\/nexusctl\/build\.ts$/.test(
     path,
   );
 /** the published surface: what these name is for others */

@@ -8,6 +8,7 @@ import { createClient, type Client } from "@workfort/client";
 import type { Vm } from "@workfort/contract";
 import { locate, type Locations } from "@workfort/contract/locations";
 import { deleteSubvolume } from "@workfort/host/storage/btrfs/ioctls.ts";
+import { runTool } from "@workfort/host/process/run.ts";
 import { checkout, node, testEnvironment } from "./environment.ts";
 import { eventually } from "./eventually.ts";
 
@@ -17,6 +18,10 @@ export interface DaemonOptions {
   env?: Record<string, string>;
   /** no kernel in the data directory */
   withoutKernel?: boolean;
+  /** words before its command, such as those that enter a namespace */
+  launch?: readonly string[];
+  /** whose its directories are, where that is not who runs the test */
+  uid?: number;
 }
 
 /**
@@ -28,11 +33,13 @@ export class TestDaemon {
   readonly locations: Locations;
   readonly client: Client;
   readonly #env: Record<string, string>;
+  readonly #launch: readonly string[];
   readonly #log: string;
   #child: ChildProcess | null = null;
 
-  constructor(directory: string, runtimeDirectory: string, env: Record<string, string>) {
+  constructor(directory: string, runtimeDirectory: string, { env = {}, launch = [], uid }: DaemonOptions = {}) {
     this.directory = directory;
+    this.#launch = launch;
     this.#env = {
       PATH: `${process.env["PATH"] ?? ""}:/usr/sbin:/sbin`,
       HOME: directory,
@@ -43,7 +50,7 @@ export class TestDaemon {
       XDG_RUNTIME_DIR: runtimeDirectory,
       ...env,
     };
-    this.locations = locate(this.#env, process.getuid?.() ?? 0);
+    this.locations = locate(this.#env, uid ?? process.getuid?.() ?? 0);
     this.client = createClient({ socket: this.locations.socket });
     this.#log = join(directory, "log");
   }
@@ -161,7 +168,8 @@ export class TestDaemon {
 
   #spawn(env: Record<string, string>, program = join(checkout, "packages/nexusd/src/main.ts")): ChildProcess {
     const log = openSync(this.#log, "a");
-    this.#child = spawn(node, [program], {
+    const [command = node, ...words] = [...this.#launch, node, program];
+    this.#child = spawn(command, words, {
       env: { ...this.#env, ...env },
       stdio: ["ignore", log, log],
       cwd: "/",
@@ -187,7 +195,7 @@ export async function makeDaemon(options: DaemonOptions = {}): Promise<TestDaemo
   const { root, kernelDirectory, firecracker, confine } = testEnvironment();
   const directory = await fs.mkdtemp(join(root, "d"));
   const runtimeDirectory = await fs.mkdtemp(join(tmpdir(), "wf"));
-  const daemon = new TestDaemon(directory, runtimeDirectory, options.env ?? {});
+  const daemon = new TestDaemon(directory, runtimeDirectory, options);
   const { dataDirectory, configFile } = daemon.locations;
   await fs.mkdir(dataDirectory, { recursive: true, mode: 0o700 });
   await fs.mkdir(join(configFile, ".."), { recursive: true });
@@ -199,6 +207,8 @@ export async function makeDaemon(options: DaemonOptions = {}): Promise<TestDaemo
     await fs.mkdir(join(dataDirectory, "kernels"));
     await fs.symlink(kernelDirectory, join(dataDirectory, "kernels", "test"));
   }
+  if (options.uid !== undefined)
+    await runTool(["chown", "--recursive", "--no-dereference", `${options.uid}`, directory, runtimeDirectory]);
   return daemon;
 }
 

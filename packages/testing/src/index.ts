@@ -5,3 +5,5 @@ export * from "./firecracker-double.ts";
 export * from "./refusal.ts";
 export * from "./tidy.ts";
 export { copyCheckout, copyFile, sendTree } from "./guest-checkout.ts";
+export * from "./internet/index.ts";
+export * from "./guest/index.ts";
