@@ -24,8 +24,8 @@ export default defineCommand({
     aliases: outputAliases,
   },
   about:
-    "Connections go through the VM's agent to its loopback: they need no network of the VM's, and outlive the daemon's
-absence. It listens on 127.0.0.1 unless an address is given, until it or its VM is deleted.",
+    "Connections go through the VM's agent to its loopback, so that the VM needs no network. It listens on 127.0.0.1\n" +
+    "unless an address is given, until it or its VM is deleted.",
   examples: [
     ["vm forward dev 8080:3000", "the host's port 8080 is port 3000 of dev"],
     ["vm forward dev :3000", "a free port of the host"],

@@ -17,8 +17,8 @@ export default defineCommand({
     aliases: outputAliases,
   },
   about:
-    "The address opens once, within a minute, in a browser on this machine, and sets a cookie for half a day.
-Without the cookie or the daemon's token the page is closed. WebSockets work.",
+    "The address opens once, within a minute, in a browser on this machine, and sets a cookie for half a day.\n" +
+    "Without the cookie or the daemon's token the page is closed. WebSockets work.",
   examples: [["vm preview dev 3000", "an address to open"]],
   async run(cli: Cli, flags: OutputFlags, name: string, port: number) {
     const preview = await doing(`preview port ${port} of VM "${name}"`, () =>
