@@ -179,21 +179,24 @@ export class PreviewDoor {
       guest.destroy();
       resolve();
     });
-    onward.once("error", (cause) =>
-      reject(
-        new WorkfortError("vmm_failed", `port ${place.port} of VM "${place.vm.name}" broke off: ${cause.message}`, {
-          cause,
-        }),
-      ),
-    );
+    onward.once("error", (cause) => reject(brokenOff(place, cause.message, cause)));
     onward.once("response", (answer) => {
-      response.writeHead(answer.statusCode ?? 502, answer.statusMessage, endToEnd(answer.rawHeaders));
-      answer.pipe(response);
+      try {
+        response.writeHead(answer.statusCode ?? 502, answer.statusMessage, endToEnd(answer.rawHeaders));
+      } catch (cause) {
+        reject(brokenOff(place, "its answer's head cannot be passed on", cause)); // it is of the guest's making
+        return;
+      }
       answer.once("error", () => response.destroy());
+      answer.pipe(response);
     });
     request.pipe(onward);
     await promise;
   }
+}
+
+function brokenOff({ vm, port }: { vm: VmRecord; port: number }, why: string, cause: unknown): WorkfortError {
+  return new WorkfortError("connection_refused", `port ${port} of VM "${vm.name}" broke off: ${why}`, { cause });
 }
 
 function placeOf(request: IncomingMessage): Place | null {
