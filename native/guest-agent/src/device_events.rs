@@ -2,11 +2,28 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::Interest;
 
 use crate::sys;
+
+/// for a device to appear
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Looks now and after every change until something is found, or `PATIENCE` has run out.
+pub fn wait_for<T>(look: impl Fn() -> Option<T>) -> io::Result<Option<T>> {
+    let begun = Instant::now();
+    let events = DeviceEvents::listen()?;
+    loop {
+        let found = look();
+        let patience = PATIENCE.saturating_sub(begun.elapsed());
+        if found.is_some() || patience.is_zero() {
+            return Ok(found);
+        }
+        events.block(patience);
+    }
+}
 
 pub struct DeviceEvents {
     socket: OwnedFd,
@@ -19,7 +36,7 @@ impl DeviceEvents {
     }
 
     /// Returns after a change, or when `patience` has run out.
-    pub fn block(&self, patience: Duration) {
+    fn block(&self, patience: Duration) {
         sys::await_readable(&self.socket, patience);
         take_all(&self.socket);
     }

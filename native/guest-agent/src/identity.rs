@@ -2,13 +2,12 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::boot::FailedMount;
+use crate::boot::{Booted, FailedMount};
 use crate::http::Failure;
-use crate::sys;
+use crate::{memory_file, network, sys};
 
 const HOST_NAME_FILE: &str = "/etc/hostname";
 const HOST_NAME_IN_MEMORY: &str = "/run/hostname";
@@ -30,9 +29,10 @@ pub struct AgentInfo<'a> {
     resident_bytes: u64,
     root_read_only: bool,
     failed_mounts: &'a [FailedMount],
+    network_trouble: Option<&'a str>,
 }
 
-pub fn describe(userspace_start_ms: f64, failed_mounts: &[FailedMount]) -> AgentInfo<'_> {
+pub fn describe(userspace_start_ms: f64, booted: &Booted) -> AgentInfo<'_> {
     AgentInfo {
         protocol: 1,
         version: env!("CARGO_PKG_VERSION"),
@@ -47,7 +47,8 @@ pub fn describe(userspace_start_ms: f64, failed_mounts: &[FailedMount]) -> Agent
         memory_available_bytes: kib_of("/proc/meminfo", "MemAvailable:"),
         resident_bytes: kib_of("/proc/self/status", "VmRSS:"),
         root_read_only: sys::is_root_read_only(),
-        failed_mounts,
+        failed_mounts: &booted.failed_mounts,
+        network_trouble: booted.network_trouble.as_deref(),
     }
 }
 
@@ -68,6 +69,7 @@ pub fn apply(identity: &Identity) -> Result<(), Failure> {
     }
     if let Some(name) = &identity.hostname {
         set_host_name(name).map_err(|why| Failure::internal(&format!("the host name cannot be set: {why}")))?;
+        let _ = network::provide_hosts(name); // where it cannot, the boot has said so
     }
     if let Some(unix_ns) = unix_ns {
         sys::set_realtime_clock(unix_ns)
@@ -79,10 +81,10 @@ pub fn apply(identity: &Identity) -> Result<(), Failure> {
 /// Names the guest, in `/etc/hostname` too, but there in memory only.
 pub fn set_host_name(name: &str) -> io::Result<()> {
     sys::set_host_name(name)?;
-    let Ok(of_image) = fs::metadata(HOST_NAME_FILE) else { return Ok(()) }; // an image without it shall stay so
-    fs::write(HOST_NAME_IN_MEMORY, format!("{name}\n"))?;
-    let is_bound = of_image.dev() == fs::metadata(HOST_NAME_IN_MEMORY)?.dev();
-    if is_bound { Ok(()) } else { sys::mount(HOST_NAME_IN_MEMORY, HOST_NAME_FILE, "", libc::MS_BIND, "") }
+    if fs::exists(HOST_NAME_FILE)? {
+        memory_file::lay_over(HOST_NAME_FILE, HOST_NAME_IN_MEMORY, &format!("{name}\n"))?;
+    } // an image without it shall stay so
+    Ok(())
 }
 
 fn is_host_name(text: &str) -> bool {

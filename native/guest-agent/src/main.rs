@@ -12,6 +12,8 @@ mod files;
 mod guest_file;
 mod http;
 mod identity;
+mod memory_file;
+mod network;
 mod power;
 mod process;
 mod stats;
@@ -30,9 +32,9 @@ fn main() -> ExitCode {
     if !as_init && std::env::args_os().nth(1).is_some_and(|word| word == files::WORKER_ARGUMENT) {
         return files::work();
     }
-    let mut failed_mounts = Vec::new();
+    let mut booted = boot::Booted::default();
     let transports = if as_init {
-        failed_mounts = boot::run();
+        booted = boot::run();
         Ok(Transports { port: None, find_port: true, unix: None, vsock: true })
     } else {
         transport::parse_arguments(std::env::args_os().skip(1))
@@ -49,7 +51,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(why) => boot::fatal(&format!("no event loop: {why}")),
     };
-    let agent = Rc::new(http::Agent::new(first_instruction_ms, failed_mounts, sys::raise_file_limit()));
+    let agent = Rc::new(http::Agent::new(first_instruction_ms, booted, sys::raise_file_limit()));
     tokio::task::LocalSet::new().block_on(&runtime, async move {
         let (terminals, crew) = (agent.terminals.clone(), agent.crew.clone());
         let note_other = move |pid, ended| {

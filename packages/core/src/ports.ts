@@ -344,6 +344,8 @@ export interface GuestAgent {
   uptimeMs: number;
   /** data drives that it could not mount at boot */
   failedMounts: readonly { device: string; path: string; why: string }[];
+  /** what of its network it could not set up at boot, in plain words; null where all is well or none was wanted */
+  networkTrouble: string | null;
 }
 
 export interface GuestResponse {

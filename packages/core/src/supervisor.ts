@@ -423,9 +423,10 @@ export class Supervisor {
   }
 
   #noteReady(live: LiveVm, agent: GuestAgent): void {
-    live.warnings = agent.failedMounts.map(
-      ({ device, path, why }) => `drive ${device} could not be mounted on ${path}: ${why}`,
-    );
+    live.warnings = [
+      ...agent.failedMounts.map(({ device, path, why }) => `drive ${device} could not be mounted on ${path}: ${why}`),
+      ...(agent.networkTrouble === null ? [] : [`network: ${agent.networkTrouble}`]),
+    ];
     for (const warning of live.warnings) this.#log.warn({ vm: live.vm.name }, warning);
     const boot = this.#store.boots(live.vm.id, 1)[0];
     if (boot === undefined || boot.number !== live.bootNumber || boot.readyAt !== null) return;

@@ -19,6 +19,8 @@ pub struct Arguments {
     /// physical address to which the VMM wants its boot timer's byte
     pub boot_timer: Option<u64>,
     pub mounts: Vec<Mount>,
+    /// what the network is to be, for `network` to understand
+    pub network: Option<String>,
 }
 
 pub fn parse(command_line: &str) -> Arguments {
@@ -30,6 +32,7 @@ pub fn parse(command_line: &str) -> Arguments {
         probe: false,
         boot_timer: None,
         mounts: Vec::new(),
+        network: None,
     };
     for word in command_line.split_whitespace() {
         let Some(word) = word.strip_prefix("workfort.") else { continue };
@@ -39,6 +42,7 @@ pub fn parse(command_line: &str) -> Arguments {
             Some(("hostname", value)) => arguments.hostname = Some(value.into()),
             Some(("boot-timer", value)) => arguments.boot_timer = u64::from_str_radix(value, 16).ok(),
             Some(("mount", value)) => arguments.mounts.extend(parse_mount(value)),
+            Some(("network", value)) => arguments.network = Some(value.into()),
             None if word == "readonly" => arguments.read_only = true,
             None if word == "probe" => arguments.probe = true,
             _ => {}
@@ -86,6 +90,7 @@ mod tests {
         assert!(parse("workfort.probe").probe);
         assert_eq!(parse("workfort.boot-timer=c0000000").boot_timer, Some(0xc000_0000));
         assert_eq!(parse("workfort.boot-timer=").boot_timer, None);
+        assert_eq!(parse("workfort.network=02:00,x").network.as_deref(), Some("02:00,x"));
     }
 
     #[test]

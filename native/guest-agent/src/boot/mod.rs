@@ -9,22 +9,24 @@ pub mod unmount;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use arguments::Arguments;
 pub use data_drives::FailedMount;
 
-use crate::device_events::DeviceEvents;
-use crate::{guest_file, identity, sys};
+use crate::{device_events, guest_file, identity, network, sys};
 
 /// the byte that Firecracker's boot timer waits for (its MAGIC_VALUE_SIGNAL_GUEST_BOOT_COMPLETE)
 const BOOT_TIMER_BYTE: u8 = 123;
-/// for a device to appear
-const DEVICE_PATIENCE: Duration = Duration::from_secs(10);
 const MODULES: &str = "/modules";
 
-/// What is wrong afterwards but leaves a system is in the answer.
-pub fn run() -> Vec<FailedMount> {
+/// What is wrong after the boot but leaves a system.
+#[derive(Default)]
+pub struct Booted {
+    pub failed_mounts: Vec<FailedMount>,
+    pub network_trouble: Option<String>,
+}
+
+pub fn run() -> Booted {
     if let Err(why) = mounts::mount_first() {
         fatal(&why);
     }
@@ -52,7 +54,11 @@ pub fn run() -> Vec<FailedMount> {
         say(&format!("guest-agent: loopback: {why}"));
     }
     name_host(arguments.hostname);
-    failed_mounts
+    let network_trouble = arguments.network.and_then(|word| network::set_up(&word).err());
+    if let Some(why) = &network_trouble {
+        say(&format!("guest-agent: network: {why}"));
+    }
+    Booted { failed_mounts, network_trouble }
 }
 
 /// Writes a line to the console.
@@ -93,16 +99,11 @@ fn enter_root(arguments: &Arguments) -> Result<(), String> {
 }
 
 fn wait_for_device(path: &str) -> Result<(), String> {
-    let begun = Instant::now();
-    let events = DeviceEvents::listen().map_err(|why| format!("devices cannot be waited for: {why}"))?;
-    while !Path::new(path).exists() {
-        let patience = DEVICE_PATIENCE.saturating_sub(begun.elapsed());
-        if patience.is_zero() {
-            return Err(format!("the device {path} has not appeared within {} s", DEVICE_PATIENCE.as_secs()));
-        }
-        events.block(patience);
+    match device_events::wait_for(|| Path::new(path).exists().then_some(())) {
+        Ok(Some(())) => Ok(()),
+        Ok(None) => Err(format!("the device {path} has not appeared within {} s", device_events::PATIENCE.as_secs())),
+        Err(why) => Err(format!("devices cannot be waited for: {why}")),
     }
-    Ok(())
 }
 
 fn name_host(told: Option<String>) {
@@ -119,5 +120,8 @@ fn name_host(told: Option<String>) {
     };
     if let Err(why) = result {
         say(&format!("guest-agent: host name {name}: {why}"));
+    }
+    if let Err(why) = network::provide_hosts(&name) {
+        say(&format!("guest-agent: /etc/hosts: {why}"));
     }
 }

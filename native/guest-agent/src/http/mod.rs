@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 pub use failure::Failure;
 pub use query::Query;
 
-use crate::boot::FailedMount;
+use crate::boot::Booted;
 use crate::files::Crew;
 use crate::process::Processes;
 use crate::sys::FileLimit;
@@ -29,8 +29,7 @@ const BODY_BYTES: usize = 8 * 1024 * 1024;
 /// What every session shares.
 pub struct Agent {
     pub userspace_start_ms: f64,
-    /// data drives that could not be mounted at boot
-    pub failed_mounts: Vec<FailedMount>,
+    pub booted: Booted,
     pub processes: Rc<Processes>,
     pub terminals: Rc<Terminals>,
     /// who works on files
@@ -38,10 +37,10 @@ pub struct Agent {
 }
 
 impl Agent {
-    pub fn new(userspace_start_ms: f64, failed_mounts: Vec<FailedMount>, file_limit: FileLimit) -> Self {
+    pub fn new(userspace_start_ms: f64, booted: Booted, file_limit: FileLimit) -> Self {
         let processes = Rc::new(Processes::new(file_limit));
         let terminals = Rc::new(Terminals::new(processes.clone()));
-        Agent { userspace_start_ms, failed_mounts, processes, terminals, crew: Rc::default() }
+        Agent { userspace_start_ms, booted, processes, terminals, crew: Rc::default() }
     }
 }
 

@@ -58,7 +58,7 @@ pub async fn route(
     }
     match (&head.method, path.as_slice()) {
         (&Method::GET, ["v1", "agent"]) => {
-            send_json(respond, StatusCode::OK, &identity::describe(agent.userspace_start_ms, &agent.failed_mounts))
+            send_json(respond, StatusCode::OK, &identity::describe(agent.userspace_start_ms, &agent.booted))
         }
         (&Method::GET, ["v1", "stats"]) => send_json(respond, StatusCode::OK, &stats::collect().await?),
         (&Method::POST, ["v1", "identity"]) => {

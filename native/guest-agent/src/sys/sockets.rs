@@ -62,6 +62,13 @@ pub fn device_events() -> io::Result<OwnedFd> {
     }
 }
 
+/// A socket on which the kernel is asked about interfaces, addresses and routes; it answers at once or not at all.
+pub fn route_socket() -> io::Result<OwnedFd> {
+    let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    // SAFETY: the fresh descriptor is ours.
+    unsafe { Ok(OwnedFd::from_raw_fd(check(libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_ROUTE))?)) }
+}
+
 /// Brings the loopback interface up.
 pub fn loopback_up() -> io::Result<()> {
     // SAFETY: `request` is a valid ifreq with a NUL-terminated name.

@@ -42,6 +42,7 @@ const AgentAnswer = z.object({
     .array(z.object({ device: z.string().max(32), path: z.string().max(4096), why: z.string().max(1000) }))
     .max(64)
     .default([]),
+  networkTrouble: z.string().max(4096).nullable().default(null),
 });
 
 export const http2Guests: GuestConnector = {
