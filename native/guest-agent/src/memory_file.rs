@@ -2,8 +2,8 @@
 //! keeps its own.
 
 use std::fs::{self, File};
-use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::sys;
@@ -26,14 +26,20 @@ pub fn lay_over(path: &str, in_memory: &str, content: &str) -> io::Result<()> {
         if let Some(parent) = place.parent() {
             fs::create_dir_all(parent)?;
         }
-        return fs::write(place, content);
+        return write(&place, content);
     }
-    fs::write(in_memory, content)?;
+    write(Path::new(in_memory), content)?;
     if !place.exists() {
         File::create_new(&place)?;
     }
     let place = place.to_str().ok_or(io::ErrorKind::InvalidFilename)?;
     sys::mount(in_memory, place, "", libc::MS_BIND, "")
+}
+
+fn write(path: &Path, content: &str) -> io::Result<()> {
+    // the guest may have made a pipe of it, which would keep an ordinary open waiting for its other end
+    let file = File::options().write(true).create(true).truncate(true).custom_flags(libc::O_NONBLOCK).open(path);
+    file?.write_all(content.as_bytes())
 }
 
 /// Where links lead in the end, whether anything is there or not.

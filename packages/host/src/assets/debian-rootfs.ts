@@ -29,6 +29,8 @@ export async function bootstrapDebian(
         '--customize-hook=echo workfort > "$1/etc/hostname"',
         '--customize-hook=: > "$1/etc/machine-id"',
         '--customize-hook=rm -f "$1/etc/resolv.conf" "$1"/var/log/*.log "$1"/var/log/apt/*',
+        // a place for the guest agent to mount its own on
+        '--customize-hook=: > "$1/etc/resolv.conf"',
         '--customize-hook=printf "127.0.0.1 localhost\\n::1 localhost ip6-localhost\\n" > "$1/etc/hosts"',
         codename,
         tar,
