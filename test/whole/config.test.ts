@@ -50,6 +50,12 @@ const refused: [heading: string, key: string, values: string[], allowed: string]
   ["storage", "directory", refusedPath, "must be an absolute path"],
   ["vm", "memoryMiB", refusedMemory, "must be a whole number of MiB from 64 to 1048576"],
   ["vmm", "default", ["kvm", "1", "QEMU"], "must be auto, firecracker or qemu"],
+  [
+    "network",
+    "ipv4Subnet",
+    ["10.0.0.0/8", "10.213.1.0/16", "8.8.0.0/16", "10.213.0.0", "fd00::/64", "5", "~", "10.0.0.0/29"],
+    "must be a private IPv4 subnet from /16 to /28 with nothing behind its prefix, such as 10.213.0.0/16",
+  ],
   ["memory", "limitMiB", ["-1", "67108865", "all", "0.5"], "must be a whole number of MiB from 0 to 67108864"],
   ["log", "level", ["verbose", "3", "INFO"], "must be debug, info, warn or error"],
 ];
@@ -89,6 +95,40 @@ test("keys beside one another, unknown keys and headings", () =>
         "FILE:5: vmm.qemu: must be an absolute path",
         "FILE:6: api: must be a map of keys",
       ],
+    );
+  }));
+
+test("the network's keys", () =>
+  withRefusedDaemon(async (daemon) => {
+    const config = [
+      "network:",
+      "  mode: nat",
+      "  ipv6Subnet: fd00::1/64",
+      "  dns: [192.0.2.53, localhost:53]",
+      "  policy:",
+      "    mode: none",
+      "    allow: [example.com]",
+      "    sendBytesPerSecond: 10M",
+      "  subnet: 10.0.0.0/16",
+    ];
+    assert.deepEqual(
+      (await complaintOf(daemon, config.join("\n")))
+        .replace(/^nexusd: /, "")
+        .trimEnd()
+        .split("\n")
+        .toSorted(),
+      [
+        "FILE:2: network.mode: must be auto, root, pasta, helper or off",
+        "FILE:3: network.ipv6Subnet: must be a unique local IPv6 subnet of /64 with nothing behind its prefix, such as fd5f:2113:61c5::/64",
+        "FILE:4: network.dns.1: must be an IP address, or address:port such as 192.0.2.53:53 or [2001:db8::53]:53",
+        "FILE:8: network.policy.sendBytesPerSecond: must be a whole number of bytes per second from 8192 to 1099511627776",
+        "FILE:9: network.subnet: there is no such key",
+      ],
+    );
+    const entries = "network: {mode: off, policy: {mode: none, allow: [example.com]}}\n";
+    assert.equal(
+      await complaintOf(daemon, entries),
+      "nexusd: FILE:1: network.policy.allow: must be left out, or `mode` be allow\n",
     );
   }));
 
@@ -155,6 +195,7 @@ test("without a file, and with an empty one, everything has its default", async 
     await daemon.importBase();
     const vm = await daemon.client.call("vm.create", { body: { name: "dev", image: "base" } });
     assert.deepEqual([vm.vcpuCount, vm.memoryMiB, vm.vmm], [1, 512, "auto"]);
+    assert.deepEqual([vm.network?.ipv4, vm.network?.policyMode], ["10.213.0.2", "open"]);
   } finally {
     await daemon.dispose();
   }
@@ -169,6 +210,7 @@ test("what is set is used", async () => {
     "vm: {vcpuCount: 2, memoryMiB: 128}",
     "vmm: {qemu: /nonexistent/qemu, default: qemu}",
     "memory: {limitMiB: 1000}",
+    "network: {mode: off, ipv4Subnet: 192.168.77.0/24, ipv6Subnet: 'fd00:0:0:0::/64', policy: {allow: [a.test]}}",
     "log: {level: error}",
   ];
   await fs.mkdir(elsewhere, { mode: 0o700 });
@@ -184,6 +226,13 @@ test("what is set is used", async () => {
     await daemon.importBase();
     const vm = await daemon.client.call("vm.create", { body: { name: "dev", image: "base" } });
     assert.deepEqual([vm.vcpuCount, vm.memoryMiB], [2, 128]);
+    assert.deepEqual([vm.network?.ipv4, vm.network?.ipv6], ["192.168.77.2", "fd00::2"]);
+    const policy = await daemon.client.call("network.policy.get");
+    assert.deepEqual([policy.mode, policy.allow], ["allow", ["a.test"]]);
+    const set = await daemon.client.call("network.policy.set", { body: { mode: "none" } });
+    await daemon.stop();
+    await daemon.start();
+    assert.deepEqual(await daemon.client.call("network.policy.get"), set, "what is set wins over the file");
     assert.equal(daemon.log, "", "only errors are logged");
     // the kit clears away only what lies in the default place
     await daemon.client.call("vm.delete", { params: { vm: "dev" } });

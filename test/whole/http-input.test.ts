@@ -23,6 +23,10 @@ const least = {
   "drive.create": { name: "other" },
   "drive.attach": { vm: "dev" },
   "drive.resize": { sizeBytes: 1024 ** 3 },
+  "network.policy.set": {},
+  "vm.policy.set": {},
+  "vm.policy.edit": { allow: ["example.com"] },
+  "service.create": { name: "other", port: 8080, target: "127.0.0.1:11434" },
   "token.create": { name: "other", vms: [] },
   "forward.create": { hostPort: 0, guestPort: 80 },
   "vm.files.move": { from: "/a", to: "/b" },
@@ -49,6 +53,23 @@ const command = {
   timeoutMs: [...notNumbers, 0, 604_800_001],
 };
 
+const notEntries = ["example.com", {}, [1], [""], ["a b"], ["*"], ["*.*.com"], ["http://a.test"], ["preset:none"]];
+const notPorts = ["a:0", "a:65536", "a:2-1", "a:1/sctp", "192.0.2.1:0", "[::1]:0", ":::", "2001:db8::g", "192.0.2.256"];
+const notRates = [...notNumbers.filter((value) => value !== null), 8191, 1024 ** 4 + 1];
+const policy = {
+  mode: [1, null, "closed", "OPEN"],
+  allow: [
+    ...notEntries,
+    ...notPorts.map((entry) => [entry]),
+    ["192.0.2.0/33"],
+    Array.from({ length: 4097 }, (_, place) => `a${place}.test`),
+  ],
+  encryptedClientHello: [1, null, "maybe"],
+  services: ["models", [1], ["UPPER"], Array.from({ length: 65 }, () => "models")],
+  sendBytesPerSecond: notRates,
+  receiveBytesPerSecond: notRates,
+};
+
 /** what each field refuses */
 const refused: Record<WithBody, Record<string, readonly unknown[]>> = {
   "vm.create": {
@@ -60,6 +81,18 @@ const refused: Record<WithBody, Record<string, readonly unknown[]>> = {
     vmm: [1, null, "QEMU", "docker"],
     restart: [1, null, "sometimes", true],
     startOnBoot: ["true", 1, null],
+    network: [
+      1,
+      null,
+      "off",
+      { nonsense: 1 },
+      { enabled: "no" },
+      { policy: null },
+      { enabled: false, policy: {} },
+      { policy: { mode: "closed" } },
+      { policy: { mode: "none", allow: ["a.test"] } },
+      { policy: { more: 1 } },
+    ],
   },
   "vm.start": { waitForAgent: ["true", 1, null], timeoutMs: [...notNumbers, 999, 600_001] },
   "vm.stop": { graceMs: [...notNumbers, -1, 600_001] },
@@ -100,6 +133,14 @@ const refused: Record<WithBody, Record<string, readonly unknown[]>> = {
     rateLimit: [1, null, [], { bytesPerSecond: 65_535 }, { operationsPerSecond: "10" }, { nonsense: 1 }],
   },
   "drive.resize": { sizeBytes: notDriveSizes },
+  "network.policy.set": policy,
+  "vm.policy.set": policy,
+  "vm.policy.edit": { allow: policy.allow, deny: policy.allow },
+  "service.create": {
+    name: notNames,
+    port: [...notNumbers, 0, 65_536],
+    target: [1, null, "", "11434", "127.0.0.1", "unix:relative", "unix:", "http://127.0.0.1:1", "a b:1"],
+  },
   "token.create": {
     name: notNames,
     vms: ["dev", {}, [1], ["UPPER"], Array.from({ length: 1001 }, () => "dev")],
@@ -153,6 +194,7 @@ const pairsOf = (key: string): string[] => {
 /** what is taken by a field of a query that takes nearly any word */
 const taken: Partial<Record<OperationName, Record<string, readonly string[]>>> = {
   "events.watch": { vm: ["nonsense"] },
+  "network.log": { vm: ["nonsense"] },
 };
 /** answers that do not end */
 const endless: ReadonlySet<OperationName> = new Set(["events.watch"]);

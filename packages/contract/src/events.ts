@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { matching } from "./fields.ts";
 import { DriveId, ImageId, Name, VmId, WorkspaceId } from "./names.ts";
+import { PolicyMode, PolicySource } from "./network.ts";
 import { ProcessId } from "./process.ts";
 import { VmState } from "./vm.ts";
 
@@ -45,6 +46,14 @@ const changes = [
   event("drive.resized", { ...ofDrive, sizeBytes: z.int() }),
   event("drive.attached", { ...ofDrive, ...ofVm }),
   event("drive.detached", { ...ofDrive, ...ofVm }),
+  event("network.policy_changed", {
+    vmId: VmId.nullable().describe("null where it is the default policy"),
+    vmName: Name.nullable(),
+    mode: PolicyMode.describe("of the policy that is in force now"),
+    source: PolicySource,
+  }),
+  event("service.created", { serviceName: Name }),
+  event("service.deleted", { serviceName: Name }),
 ] as const;
 
 export const gapReasons = ["restarted", "forgotten", "slow"] as const;

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { Name, VmId } from "./names.ts";
+import { VmNetworkCounters } from "./network.ts";
 
 const count = (what: string) => z.number().int().nonnegative().describe(what);
 
@@ -26,5 +27,6 @@ export const VmMetrics = z.object({
     .array(z.object({ name: z.string().describe("the drive's, or `root` for the workspace"), ...DiskMetrics.shape }))
     .nullable()
     .describe("in the order of their devices; null where the VMM has not answered in time"),
+  network: VmNetworkCounters.nullable().describe("null while it has no interface, or they cannot be read in time"),
 });
 export type VmMetrics = z.infer<typeof VmMetrics>;

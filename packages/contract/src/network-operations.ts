@@ -3,6 +3,7 @@ import { exactly, flag, matching } from "./fields.ts";
 import { Reference } from "./names.ts";
 import {
   CreateHostService,
+  EditNetworkPolicy,
   HostService,
   NetworkLeftover,
   NetworkPolicy,
@@ -40,7 +41,7 @@ export const networkOperations = {
     path: "/v1/network/reset",
     summary: "Take the whole network away, while no VM has an interface",
     result: Leftovers,
-    errors: ["in_use"],
+    errors: ["in_use", "network_unavailable"],
   }),
   "network.presets": operation({
     method: "GET",
@@ -87,9 +88,9 @@ export const networkOperations = {
     result: z.object({
       network: VmNetwork.nullable(),
       policy: PolicyInForce.nullable(),
-      counters: VmNetworkCounters.nullable().describe("null while it has no interface"),
+      counters: VmNetworkCounters.nullable().describe("null while it has no interface, or they cannot be read"),
     }),
-    errors: ["not_found", "network_unavailable"],
+    errors: ["not_found"],
   }),
   "vm.policy.set": operation({
     method: "PUT",
@@ -98,7 +99,16 @@ export const networkOperations = {
     params: vm,
     body: SetNetworkPolicy,
     result: PolicyInForce,
-    errors: ["not_found", "network_unavailable"],
+    errors: ["not_found", "wrong_state", "network_unavailable"],
+  }),
+  "vm.policy.edit": operation({
+    method: "POST",
+    path: "/v1/vms/{vm}/network/policy/entries",
+    summary: "Add entries to a VM's network policy and take others out, at once if it runs",
+    params: vm,
+    body: EditNetworkPolicy,
+    result: PolicyInForce,
+    errors: ["not_found", "wrong_state", "too_many", "network_unavailable"],
   }),
   "vm.policy.clear": operation({
     method: "DELETE",
@@ -106,7 +116,7 @@ export const networkOperations = {
     summary: "Give a VM the default network policy again",
     params: vm,
     result: PolicyInForce,
-    errors: ["not_found", "network_unavailable"],
+    errors: ["not_found", "wrong_state", "network_unavailable"],
   }),
   "service.create": operation({
     method: "POST",
@@ -115,7 +125,7 @@ export const networkOperations = {
     body: CreateHostService,
     result: HostService,
     status: 201,
-    errors: ["name_taken", "in_use"],
+    errors: ["name_taken", "in_use", "network_unavailable"],
   }),
   "service.list": operation({
     method: "GET",
@@ -127,9 +137,9 @@ export const networkOperations = {
   "service.delete": operation({
     method: "DELETE",
     path: "/v1/network/services/{service}",
-    summary: "Take a host service away; its connections end",
+    summary: "Take a host service away, out of every policy too; its connections end",
     params: exactly({ service: Reference }),
     status: 204,
-    errors: ["not_found"],
+    errors: ["not_found", "network_unavailable"],
   }),
 } as const;

@@ -31,10 +31,15 @@ export const presetNames = Object.keys(policyPresets) as (keyof typeof policyPre
 /** most entries of one policy; a list of domains that people keep has some hundreds */
 export const maxAllowEntries = 4096;
 
+/** most host services that one policy may name */
+const maxServices = 64;
+
 const octet = "(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)";
 const ipv4 = `${octet}(?:\\.${octet}){3}(?:/(?:3[0-2]|[12]?\\d))?`;
 const ipv6 = "[0-9a-fA-F:]*:[0-9a-fA-F:.]*(?:/(?:12[0-8]|1[01]\\d|[1-9]?\\d))?";
 const label = "[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?";
+/** of a DNS name in text (RFC 1035, 2.3.4) */
+const maxNameLength = 253;
 /** a name that ends in a number is an address to who connects to it, as WHATWG URL reads it */
 const noNumber = "(?!(?:\\d+|0x[0-9a-f]*)\\.?(?::|$))";
 const domain = `(?:\\*\\.)?(?:${label}\\.)*${noNumber}${label}\\.?`;
@@ -43,10 +48,29 @@ const entryPattern = new RegExp(
   `^(?:preset:(?:${presetNames.join("|")})|${ipv4}${ports}|\\[${ipv6}\\]${ports}|${ipv6}|${domain}${ports})$`,
 );
 
-export const AllowEntry = matching(
-  entryPattern,
-  `must be an entry such as example.com, *.example.com:443, 203.0.113.0/24:5432, [2001:db8::/32]:443 or preset:npm (presets: ${presetNames.join(", ")})`,
-);
+const entryAllowed = `must be an entry such as example.com, *.example.com:443, 203.0.113.0/24:5432, [2001:db8::/32]:443 or preset:npm (presets: ${presetNames.join(", ")})`;
+const entryPorts = /^:(\d{1,5})(?:-(\d{1,5}))?(?:\/(?:tcp|udp))?$/;
+
+export const AllowEntry = z
+  .string(says(entryAllowed))
+  .refine((text) => entryPattern.test(text) && hasGoodParts(text), says(entryAllowed));
+
+/** What the pattern alone cannot say: ports from 1 to 65535 in their order, IPv6 addresses that are some, lengths. */
+function hasGoodParts(entry: string): boolean {
+  if (entry.startsWith("preset:")) return true;
+  const isBare = !entry.startsWith("[") && entry.indexOf(":") !== entry.lastIndexOf(":");
+  if (isBare) return isIpv6(entry);
+  const end = entry.startsWith("[") ? entry.indexOf("]") + 1 : entry.indexOf(":");
+  const [host, rest] = end <= 0 ? [entry, ""] : [entry.slice(0, end), entry.slice(end)];
+  if (host.startsWith("[") ? !isIpv6(host.slice(1, -1)) : host.length > maxNameLength) return false;
+  if (rest === "") return true;
+  const [, first = "", last = first] = entryPorts.exec(rest) ?? [];
+  return Number(first) >= 1 && Number(first) <= Number(last) && Number(last) <= 65_535;
+}
+
+function isIpv6(text: string): boolean {
+  return z.ipv6().safeParse(text.replace(/\/\d+$/, "")).success;
+}
 
 export const policyModes = ["open", "none", "allow"] as const;
 export const PolicyMode = oneOf(policyModes).describe(
@@ -60,11 +84,14 @@ const policyFields = {
   mode: PolicyMode,
   allow: z
     .array(AllowEntry, says("must be a list of entries"))
-    .max(maxAllowEntries, `must have at most ${maxAllowEntries} entries`),
+    .max(maxAllowEntries, `must be a list of at most ${maxAllowEntries} entries`),
   encryptedClientHello: oneOf(["accept", "refuse"]).describe(
     "what happens in mode `allow` to TLS connections whose true name is encrypted (ECH): judged by their outer name, or refused",
   ),
-  services: z.array(Name, says("must be a list of names")).max(64).describe("host services that the VM may use"),
+  services: z
+    .array(Name, says("must be a list of names"))
+    .max(maxServices, `must be a list of at most ${maxServices} names`)
+    .describe("host services that the VM may use"),
   sendBytesPerSecond: BytesPerSecond.nullable().describe("bound of what the guest sends; null for none"),
   receiveBytesPerSecond: BytesPerSecond.nullable().describe("bound of what the guest receives; null for none"),
 };
@@ -92,9 +119,21 @@ export const SetNetworkPolicy = exactly({
   receiveBytesPerSecond: policyFields.receiveBytesPerSecond.optional(),
 }).refine((body) => body.mode === undefined || body.mode === "allow" || (body.allow ?? []).length === 0, {
   path: ["allow"],
-  message: "entries are for mode `allow`",
+  message: "must be left out, or `mode` be allow",
 });
 export type SetNetworkPolicy = z.infer<typeof SetNetworkPolicy>;
+
+const entries = policyFields.allow.optional();
+
+/** a change of a VM's entries that leaves the rest of its policy as it is */
+export const EditNetworkPolicy = exactly({
+  allow: entries.describe("entries to add"),
+  deny: entries.describe("entries to take out, as they were written"),
+}).refine((body) => body.allow !== undefined || body.deny !== undefined, {
+  path: ["allow"],
+  message: "give either `allow` or `deny`, or both",
+});
+export type EditNetworkPolicy = z.infer<typeof EditNetworkPolicy>;
 
 /** The whole policy that was asked for. */
 export function wholePolicy(asked: SetNetworkPolicy): NetworkPolicy {
@@ -102,11 +141,12 @@ export function wholePolicy(asked: SetNetworkPolicy): NetworkPolicy {
   return { ...openPolicy, mode: (asked.allow ?? []).length > 0 ? "allow" : "open", ...given };
 }
 
+export const PolicySource = z
+  .enum(["vm", "default"])
+  .describe("whose policy it is; `default`: the VM has none of its own");
+
 /** the policy in force, and whose it is */
-export const PolicyInForce = z.object({
-  policy: NetworkPolicy,
-  source: z.enum(["vm", "default"]).describe("`default`: the VM has none of its own"),
-});
+export const PolicyInForce = z.object({ policy: NetworkPolicy, source: PolicySource });
 export type PolicyInForce = z.infer<typeof PolicyInForce>;
 
 /** the network interface of a VM; its addresses stay with it until it is deleted */
@@ -116,6 +156,8 @@ export const VmNetwork = z.object({
   ipv6: z.string(),
   tap: z.string().describe("the interface's other end, in the workplace's network namespace"),
   attached: z.boolean().describe("whether the running VM has it; false while it does not run, or without a network"),
+  policyMode: PolicyMode.describe("of the policy in force"),
+  policySource: PolicySource,
 });
 export type VmNetwork = z.infer<typeof VmNetwork>;
 
@@ -199,4 +241,8 @@ export const serviceDomain = "workfort.internal";
 export const CreateVmNetwork = exactly({
   enabled: trueOrFalse().default(true).describe("false: the VM has no interface at all"),
   policy: SetNetworkPolicy.optional().describe("its own policy; without one the default holds, also when that changes"),
+}).refine((body) => body.enabled || body.policy === undefined, {
+  path: ["policy"],
+  message: "must be left out where `enabled` is false",
 });
+export type CreateVmNetwork = z.infer<typeof CreateVmNetwork>;

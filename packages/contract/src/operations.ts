@@ -9,6 +9,7 @@ import { GuestStats } from "./guest-stats.ts";
 import { CreateWorkspace, Image, ImportImage, StorageStatus, Workspace, WorkspaceDetail } from "./image.ts";
 import { VmMetrics } from "./metrics.ts";
 import { Reference } from "./names.ts";
+import { networkOperations } from "./network-operations.ts";
 import { Exec, ExecResult, outputStreamType, Process, ProcessId, SignalProcess, StartProcess } from "./process.ts";
 import { Health, Status } from "./system.ts";
 import { CreatedToken, CreateToken, Token } from "./token.ts";
@@ -87,7 +88,7 @@ export const operations = {
     body: CreateVm,
     result: Vm,
     status: 201,
-    errors: ["not_found", "name_taken", "in_use", "storage_full", "storage_unavailable"],
+    errors: ["not_found", "name_taken", "in_use", "too_many", "storage_full", "storage_unavailable"],
   }),
   "vm.list": operation({
     method: "GET",
@@ -485,6 +486,8 @@ export const operations = {
     result: Drive,
     errors: ["not_found", "wrong_state", "in_use", "invalid_image", "storage_full", "storage_unavailable"],
   }),
+
+  ...networkOperations,
 
   "token.create": operation({
     method: "POST",

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { StorageStatus } from "./image.ts";
+import { NetworkStatus } from "./network.ts";
 import { Accelerator, Confinement, VmmKind } from "./vm.ts";
 
 export const Health = z.object({ status: z.enum(["ok", "stopping"]), version: z.string() });
@@ -33,6 +34,7 @@ export const Status = z.object({
     committedMiB: z.int().describe("what the live VMs have, VMM overhead included"),
   }),
   storage: StorageStatus,
+  network: NetworkStatus,
   database: z.string(),
   config: z.string().nullable().describe("the configuration file in use, null where there is none"),
   notices: z

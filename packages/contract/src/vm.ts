@@ -2,6 +2,7 @@ import * as z from "zod";
 import { VmDrive } from "./drive.ts";
 import { exactly, oneOf, trueOrFalse, wholeNumber } from "./fields.ts";
 import { Name, Reference, VmId, WorkspaceId } from "./names.ts";
+import { CreateVmNetwork, VmNetwork } from "./network.ts";
 
 /** the states of a VM; agent readiness is a property of a running VM, not a state */
 export const vmStates = ["created", "starting", "running", "paused", "stopping", "stopped", "crashed"] as const;
@@ -72,8 +73,11 @@ export const Vm = z.object({
   workspaceName: Name,
   imageName: Name.nullable().describe("the master image its workspace came from; null once that was deleted"),
   drives: z.array(VmDrive).describe("its data drives, in the order of their devices"),
+  network: VmNetwork.nullable().describe("its network interface; null where it was created without one"),
   running: RunningVmm.nullable(),
-  warnings: z.array(z.string()).describe("what its agent could not do at boot, such as mounting a drive"),
+  warnings: z
+    .array(z.string())
+    .describe("what could not be done when it was started, such as giving it a network or mounting a drive"),
   createdAt: z.int().describe("Unix ms"),
   startedAt: z.int().nullable().describe("Unix ms of the last start"),
   endedAt: z.int().nullable().describe("Unix ms at which the last run ended"),
@@ -89,6 +93,7 @@ export const CreateVm = exactly({
   vmm: VmmChoice.default("auto"),
   restart: RestartPolicy.default("never"),
   startOnBoot: trueOrFalse().default(false).describe("start it when the host has booted"),
+  network: CreateVmNetwork.optional().describe("by default an interface under the default policy"),
 }).refine((body) => (body.image === undefined) !== (body.workspace === undefined), {
   path: ["image"],
   message: "give either `image` or `workspace`",

@@ -27,7 +27,7 @@ function withLastWords(what: string, end: VmmEnd): string {
 }
 
 /** What it means that nothing of a live VM was found by a daemon that came back. */
-export function explainAbsence(vm: VmRecord, boot: BootRecord | undefined, hostBootId: string): Explanation {
+export function explainAbsence(vm: VmRecord, boot: BootRecord | null, hostBootId: string): Explanation {
   if (boot?.run != null && boot.run.hostBootId !== hostBootId)
     return { state: "crashed", reason: "the host restarted" };
   if (vm.state === "starting")

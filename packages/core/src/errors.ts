@@ -1,12 +1,13 @@
 import { WorkfortError } from "@workfort/contract";
 
-type Thing = "VM" | "image" | "workspace" | "drive" | "token" | "forward";
+type Thing = "VM" | "image" | "workspace" | "drive" | "token" | "service" | "forward";
 const listCommand: Record<Thing, string> = {
   VM: "nexusctl vm list",
   image: "nexusctl image list",
   workspace: "nexusctl workspace list",
   drive: "nexusctl drive list",
   token: "nexusctl token list",
+  service: "nexusctl network service list",
   forward: "nexusctl forward list",
 };
 

@@ -1,4 +1,5 @@
-import type { AgentState, BootPhase } from "@workfort/contract";
+import type { AgentState } from "@workfort/contract";
+import { PhaseClock } from "./boot-phases.ts";
 import type { GuestLink, VmmRun } from "./ports.ts";
 import type { ProcessEvents } from "./process-events.ts";
 import type { VmRecord } from "./records.ts";
@@ -21,8 +22,10 @@ export class LiveVm {
   /** since when it has been in that state, Unix ms */
   agentSince = Date.now();
   agentVersion: string | null = null;
+  /** why it has no interface although it should */
+  networkTrouble: string | null = null;
   /** what its agent could not do at boot */
-  warnings: readonly string[] = [];
+  agentWarnings: readonly string[] = [];
   /** while the VMM is being paused or resumed */
   switching = false;
   /** set by stop and kill before they bring the end about */
@@ -41,6 +44,10 @@ export class LiveVm {
     this.ended = new Promise((resolve) => {
       this.#resolveEnded = resolve;
     });
+  }
+
+  get warnings(): string[] {
+    return [...(this.networkTrouble === null ? [] : [this.networkTrouble]), ...this.agentWarnings];
   }
 
   noteEnded(released: boolean): void {
@@ -66,31 +73,4 @@ export class LiveVm {
     this.starting.abort(new Error("the daemon is stopping"));
     this.link?.close();
   }
-}
-
-/** Times the phases of a start, in ms since the clock was made. */
-class PhaseClock {
-  readonly #origin = performance.now();
-  readonly #phases: BootPhase[] = [];
-  #open: { name: BootPhase["name"]; since: number } | null = null;
-
-  begin(name: BootPhase["name"]): void {
-    this.end();
-    this.#open = { name, since: performance.now() };
-  }
-
-  end(): void {
-    if (this.#open === null) return;
-    const { name, since } = this.#open;
-    this.#phases.push({ name, startedAtMs: round(since - this.#origin), durationMs: round(performance.now() - since) });
-    this.#open = null;
-  }
-
-  list(): BootPhase[] {
-    return [...this.#phases];
-  }
-}
-
-function round(ms: number): number {
-  return Math.round(ms * 10) / 10;
 }

@@ -1,4 +1,5 @@
 import { WorkfortError, type VmMetrics } from "@workfort/contract";
+import type { Interfaces } from "./network/interfaces.ts";
 import type { Store, VmmRun } from "./ports.ts";
 import type { VmRecord } from "./records.ts";
 import type { Supervisor } from "./supervisor.ts";
@@ -6,13 +7,15 @@ import type { Supervisor } from "./supervisor.ts";
 /** for one VMM to tell of its disks, ms; one that hangs holds nobody up for longer */
 const answerBoundMs = 2_000;
 
-/** What the VMMs of VMs use of the host. */
+/** What the VMMs of VMs use of the host, and what has passed their interfaces. */
 export class Metrics {
   readonly #store: Store;
   readonly #supervisor: Supervisor;
+  readonly #interfaces: Interfaces;
 
-  constructor(needs: { store: Store; supervisor: Supervisor }) {
+  constructor(needs: { store: Store; supervisor: Supervisor; interfaces: Interfaces }) {
     this.#store = needs.store;
+    this.#interfaces = needs.interfaces;
     this.#supervisor = needs.supervisor;
   }
 
@@ -39,9 +42,12 @@ export class Metrics {
   async #ask({ id, name }: VmRecord, run: VmmRun): Promise<VmMetrics | null> {
     const names = ["root", ...this.#store.attachmentsOf(id).map(({ driveId }) => this.#driveName(driveId))];
     try {
-      const { disks, ...usage } = await run.metrics(AbortSignal.timeout(answerBoundMs));
+      const [{ disks, ...usage }, network] = await Promise.all([
+        run.metrics(AbortSignal.timeout(answerBoundMs)),
+        this.#interfaces.counters(id),
+      ]);
       const named = disks?.map((disk, index) => ({ name: names[index] ?? `disk${index}`, ...disk })) ?? null;
-      return { id, name, ...usage, disks: named };
+      return { id, name, ...usage, disks: named, network };
     } catch {
       return null;
     }

@@ -14,7 +14,9 @@ import type {
   VmmKind,
   VmmStatus,
 } from "@workfort/contract";
+import type { Subnets } from "./network/addresses.ts";
 import type {
+  AddressRecord,
   AttachmentRecord,
   BootRecord,
   DriveRecord,
@@ -83,6 +85,31 @@ export interface Store {
   attachmentOf(driveId: string): AttachmentRecord | null;
   /** in the order of their numbers */
   attachmentsOf(vmId: string): AttachmentRecord[];
+
+  /** Gives a number to a VM that has none. */
+  takeAddress(number: number, vmId: string): void;
+  /** Takes its number from a VM. */
+  releaseAddress(vmId: string, releasedAt: number): void;
+  addressOf(vmId: string): AddressRecord | null;
+  /** the highest number ever given; null before the first */
+  highestAddress(): number | null;
+  /** of those that no VM has, up to `last`, the one released longest ago */
+  longestFreeAddress(last: number): AddressRecord | null;
+
+  /** of a VM, or of all without their own where `vmId` is null; null where there is none */
+  networkPolicy(vmId: string | null): NetworkPolicy | null;
+  /** A VM's policy goes with it. */
+  setNetworkPolicy(vmId: string | null, policy: NetworkPolicy): void;
+  deleteNetworkPolicy(vmId: string): void;
+  /** ids of the VMs that have one of their own */
+  vmsWithPolicy(): string[];
+  /** the subnets that the numbers were last put into; null before the first */
+  subnets(): Subnets | null;
+  setSubnets(subnets: Subnets): void;
+
+  insertHostService(service: HostService): void;
+  deleteHostService(name: string): void;
+  listHostServices(): HostService[];
 
   /** A forward goes with its VM. */
   insertForward(forward: ForwardRecord): void;

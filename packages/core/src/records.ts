@@ -23,6 +23,8 @@ export interface VmRecord {
   vmm: VmmChoice;
   restart: RestartPolicy;
   startOnBoot: boolean;
+  /** whether it has a network interface at all */
+  hasNetwork: boolean;
   workspaceId: string;
   createdAt: number;
   startedAt: number | null;
@@ -60,6 +62,19 @@ export interface BootRecord {
   exitCode: number | null;
   signal: string | null;
   run: RunFacts | null;
+  /** whether it was given an interface; written before its VMM exists */
+  attached: boolean;
+  /** why it was started without the interface that it should have */
+  networkTrouble: string | null;
+}
+
+/** a guest's place in the subnets: a VM's, or once a VM's */
+export interface AddressRecord {
+  /** from 2 */
+  number: number;
+  vmId: string | null;
+  /** null while a VM has it */
+  releasedAt: number | null;
 }
 
 export interface StateChangeRecord {

@@ -1,22 +1,17 @@
-import {
-  liveStates,
-  WorkfortError,
-  type BootPhase,
-  type Progress,
-  type StartVm,
-  type Vm,
-  type VmState,
-} from "@workfort/contract";
-import { GuestProcesses } from "./guest-processes.ts";
-import { ProcessEvents } from "./process-events.ts";
+import { liveStates, WorkfortError, type Progress, type StartVm, type Vm } from "@workfort/contract";
 import { refuseMemory } from "./admission.ts";
+import { awaitAgent } from "./await-agent.ts";
+import { guestPhases } from "./boot-phases.ts";
 import { decide, type VmRequest } from "./decide.ts";
-import { notFound } from "./errors.ts";
-import type { EventSink } from "./events.ts";
+import { EndLadder, killGraceMs } from "./end-ladder.ts";
 import { explainAbsence, explainEnd } from "./ends.ts";
+import type { EventSink } from "./events.ts";
 import { failpoint } from "./failpoint.ts";
+import { GuestProcesses } from "./guest-processes.ts";
 import { LiveVm } from "./live-vm.ts";
+import type { Interfaces } from "./network/interfaces.ts";
 import type {
+  AttachedNetwork,
   ConsoleArchive,
   GuestAgent,
   GuestConnector,
@@ -31,28 +26,23 @@ import type {
   VmmDriver,
   VmmEnd,
 } from "./ports.ts";
-import type { BootRecord, VmRecord } from "./records.ts";
-import { canChange } from "./state-machine.ts";
+import { ProcessEvents } from "./process-events.ts";
+import type { VmRecord } from "./records.ts";
 import { disksOf } from "./vm-disks.ts";
+import { VmStates } from "./vm-states.ts";
 
 /**
  * Everything that lives: starts, stops, kills and watches VMs, and finds them again after a restart of the daemon.
  *
- * A VM's state is the row in the store; `#live` holds, for every VM in a live state, the VMM's run and the line to
- * its agent. `#change` is the only function that changes a state. A VM's end is seen in one place, `#watch`, whoever
- * caused it; stop and kill only note their reason and bring the end about.
+ * A VM's state is the row in the store (vm-states.ts); `#live` holds, for every VM in a live state, the VMM's run and
+ * the line to its agent. A VM's end is seen in one place, `#watch`, whoever caused it; stop and kill only note their
+ * reason and bring the end about (end-ladder.ts).
  */
 export interface StartOptions {
   onProgress: (progress: Progress) => void;
   /** for the history */
   reason: string;
 }
-
-/** bounds of the stop ladder after the guest's own grace, ms */
-const terminateGraceMs = 5_000;
-const killGraceMs = 10_000;
-/** between a VM's end and everything of it being cleared away, ms */
-const endToldMs = 2_000;
 
 export class Supervisor {
   readonly #store: Store;
@@ -61,11 +51,14 @@ export class Supervisor {
   readonly #vmms: VmmChooser;
   readonly #kernels: Kernels;
   readonly #guests: GuestConnector;
+  readonly #interfaces: Interfaces;
   readonly #consoles: ConsoleArchive;
   readonly #host: Host;
   readonly #log: Logger;
   readonly #memoryLimitMiB: number;
   readonly #runDirectory: (vmId: string) => string;
+  readonly #states: VmStates;
+  readonly #ladder: EndLadder;
   readonly #live = new Map<string, LiveVm>();
   /** runs that have ended, while what they left is being cleared away */
   readonly #clearing = new Map<string, Promise<void>>();
@@ -79,6 +72,7 @@ export class Supervisor {
     vmms: VmmChooser;
     kernels: Kernels;
     guests: GuestConnector;
+    interfaces: Interfaces;
     consoles: ConsoleArchive;
     host: Host;
     log: Logger;
@@ -94,11 +88,14 @@ export class Supervisor {
     this.#vmms = needs.vmms;
     this.#kernels = needs.kernels;
     this.#guests = needs.guests;
+    this.#interfaces = needs.interfaces;
     this.#consoles = needs.consoles;
     this.#host = needs.host;
     this.#log = needs.log;
     this.#memoryLimitMiB = needs.memoryLimitMiB;
     this.#runDirectory = needs.runDirectory;
+    this.#states = new VmStates(needs);
+    this.#ladder = new EndLadder(needs.log);
   }
 
   get committedMiB(): number {
@@ -114,7 +111,7 @@ export class Supervisor {
       agentSince: live?.agentSince ?? null,
       agentVersion: live?.agentVersion ?? null,
       running: live?.run?.facts.vmm ?? null,
-      warnings: [...(live?.warnings ?? [])],
+      warnings: live?.warnings ?? [],
     };
   }
 
@@ -146,13 +143,13 @@ export class Supervisor {
 
   /** Resolves when the VM runs and, if asked, its agent has answered. */
   async start(vmId: string, request: StartVm, options: StartOptions): Promise<void> {
-    requireDecision(this.#find(vmId), "start");
+    requireDecision(this.#states.find(vmId), "start");
     options.onProgress({ step: "choosing the VMM" });
     const [{ driver, status }, kernel] = await Promise.all([
-      this.#vmms.choose(this.#find(vmId).vmm),
+      this.#vmms.choose(this.#states.find(vmId).vmm),
       this.#kernels.current(),
     ]);
-    const overheadMiB = await driver.overheadMiB(this.#find(vmId));
+    const overheadMiB = await driver.overheadMiB(this.#states.find(vmId));
     await this.cleared(vmId);
     const live = this.#begin(vmId, driver, { kernel: kernel.version, overheadMiB, reason: options.reason });
     options.onProgress({ step: `booting with ${status.kind} (${status.accelerator ?? "?"})` });
@@ -163,27 +160,21 @@ export class Supervisor {
     }
     if (!request.waitForAgent) return;
     options.onProgress({ step: "waiting for the guest agent" });
-    await this.#awaitAgent(live, request.timeoutMs);
+    await awaitAgent(live, request.timeoutMs, () => this.#store.findVm(vmId)?.stateReason ?? "deleted");
   }
 
   /** Resolves when the VM has ended: asked through its agent or by Ctrl-Alt-Del, then by TERM, then by KILL. */
   async stop(vmId: string, graceMs: number): Promise<void> {
-    const vm = this.#find(vmId);
+    const vm = this.#states.find(vmId);
     requireDecision(vm, "stop");
     const live = this.#mustLive(vm);
     refuseSwitching(live);
     const canEndItself = vm.state !== "paused" || (await this.#resumeToEnd(vmId));
-    requireDecision(this.#find(vmId), "stop");
-    this.#store.transaction(
-      () => {
-        this.#change(vmId, "stopping", "stop requested");
-        live.intent = this.#store.insertIntent("vm.stop", { vmId });
-      },
-      { durable: true },
-    );
+    requireDecision(this.#states.find(vmId), "stop");
+    this.#states.stopping(live);
     failpoint("vm.stop.intent");
     if (!canEndItself) live.endReason = "stopped on request (it was paused and could not be resumed)";
-    await this.#endLadder(live, canEndItself ? graceMs : 0);
+    await this.#ladder.climb(live, canEndItself ? graceMs : 0);
   }
 
   /** A guest that stands still can neither be asked nor end by itself. */
@@ -192,29 +183,31 @@ export class Supervisor {
       await this.resume(vmId);
       return true;
     } catch (error) {
-      this.#log.warn({ vm: this.#find(vmId).name, err: error }, "a paused VM that is to stop could not be resumed");
-      return this.#find(vmId).state === "running"; // somebody else has resumed it
+      this.#log.warn(
+        { vm: this.#states.find(vmId).name, err: error },
+        "a paused VM that is to stop could not be resumed",
+      );
+      return this.#states.find(vmId).state === "running"; // somebody else has resumed it
     }
   }
 
   async kill(vmId: string): Promise<void> {
-    const vm = this.#find(vmId);
+    const vm = this.#states.find(vmId);
     requireDecision(vm, "kill");
     const live = this.#mustLive(vm);
     live.endReason = "killed on request";
     live.starting.abort(new Error("killed while starting"));
-    await live.run?.signal("SIGKILL").catch(() => {}); // it may have ended by itself just now
-    await this.#awaitEnd(live, killGraceMs);
+    await this.#ladder.kill(live);
   }
 
   async pause(vmId: string): Promise<void> {
     await this.#switch(vmId, "pause", async (run) => await run.pause());
-    this.#mustLive(this.#find(vmId)).link?.expectSilence(true);
+    this.#mustLive(this.#states.find(vmId)).link?.expectSilence(true);
   }
 
   async resume(vmId: string): Promise<void> {
     await this.#switch(vmId, "resume", async (run) => await run.resume());
-    this.#mustLive(this.#find(vmId)).link?.expectSilence(false);
+    this.#mustLive(this.#states.find(vmId)).link?.expectSilence(false);
   }
 
   /** Finds again what lived when the daemon ended, and settles what did not outlive it. */
@@ -229,6 +222,17 @@ export class Supervisor {
       if (intent.kind !== "vm.start" && intent.kind !== "vm.stop") continue;
       if (![...this.#live.values()].some((live) => live.intent === intent.id)) this.#store.deleteIntent(intent.id);
     }
+    await this.#recoverInterfaces();
+  }
+
+  /** A network that cannot be found again is no reason not to serve: what runs goes on under the rules it has. */
+  async #recoverInterfaces(): Promise<void> {
+    const vms = [...this.#live.values()].map(({ vm }) => vm);
+    await this.#interfaces
+      .recover(vms.filter(({ id }) => this.#states.lastBoot(id)?.attached))
+      .catch((error: unknown) =>
+        this.#log.error({ err: error }, "the network of running VMs could not be found again"),
+      );
   }
 
   /** Lets go of everything without touching any VM; the next daemon finds them again. */
@@ -243,7 +247,7 @@ export class Supervisor {
     request: "pause" | "resume",
     work: (run: NonNullable<LiveVm["run"]>) => Promise<void>,
   ): Promise<void> {
-    const vm = this.#find(vmId);
+    const vm = this.#states.find(vmId);
     requireDecision(vm, request);
     const live = this.#mustLive(vm);
     refuseSwitching(live);
@@ -260,15 +264,9 @@ export class Supervisor {
       live.switching = false;
     }
     // it may have ended meanwhile
-    requireDecision(this.#find(vmId), request);
+    requireDecision(this.#states.find(vmId), request);
     failpoint(`vm.${request}.done`);
-    this.#change(vmId, request === "pause" ? "paused" : "running", `${request}d on request`);
-  }
-
-  #find(vmId: string): VmRecord {
-    const vm = this.#store.findVm(vmId);
-    if (vm === null) throw notFound("VM", vmId);
-    return vm;
+    this.#states.change(vmId, request === "pause" ? "paused" : "running", `${request}d on request`);
   }
 
   #mustLive(vm: VmRecord): LiveVm {
@@ -281,25 +279,13 @@ export class Supervisor {
     return new LiveVm(vm, bootNumber, committedMiB, new ProcessEvents(vm, this.#events));
   }
 
-  /** The only place in which a VM's state changes. */
-  #change(vmId: string, to: VmState, reason: string, also: Partial<VmRecord> = {}): void {
-    const vm = this.#find(vmId);
-    if (!canChange(vm.state, to)) throw new Error(`VM ${vmId} cannot go from ${vm.state} to ${to} (${reason})`);
-    this.#store.transaction(() => {
-      this.#store.updateVm(vmId, { state: to, stateReason: reason, ...also });
-      this.#store.insertStateChange({ vmId, from: vm.state, to, reason, at: Date.now() });
-      this.#events.publish({ type: "vm.state_changed", vmId, vmName: vm.name, from: vm.state, to, reason });
-    });
-    this.#log.info({ vm: vm.name, from: vm.state, to, reason }, "VM state");
-  }
-
   /** Accepts a start: nothing can come between the checks and the record of it. */
   #begin(
     vmId: string,
     driver: VmmDriver,
     { kernel, overheadMiB, reason }: { kernel: string; overheadMiB: number; reason: string },
   ): LiveVm {
-    const vm = this.#find(vmId);
+    const vm = this.#states.find(vmId);
     requireDecision(vm, "start");
     const refusal = refuseMemory({
       limitMiB: this.#memoryLimitMiB,
@@ -311,31 +297,9 @@ export class Supervisor {
       throw new WorkfortError("insufficient_memory", `VM "${vm.name}" cannot start: ${refusal}`, {
         hint: "nexusctl vm list --state running",
       });
-    const boot: BootRecord = {
-      vmId,
-      number: (this.#store.boots(vmId, 1)[0]?.number ?? 0) + 1,
-      startedAt: Date.now(),
-      readyAt: null,
-      endedAt: null,
-      vmm: driver.kind,
-      accelerator: null,
-      kernel,
-      phases: [],
-      guestBootMs: null,
-      endReason: null,
-      exitCode: null,
-      signal: null,
-      run: null,
-    };
-    const live = this.#makeLive(vm, boot.number, vm.memoryMiB + overheadMiB);
-    this.#store.transaction(
-      () => {
-        this.#change(vmId, "starting", reason, { startedAt: boot.startedAt, endedAt: null });
-        this.#store.insertBoot(boot);
-        live.intent = this.#store.insertIntent("vm.start", { vmId });
-      },
-      { durable: true },
-    );
+    const bootNumber = (this.#states.lastBoot(vmId)?.number ?? 0) + 1;
+    const live = this.#makeLive(vm, bootNumber, vm.memoryMiB + overheadMiB);
+    this.#states.starting(live, { startedAt: Date.now(), vmm: driver.kind, kernel }, reason);
     this.#live.set(vmId, live);
     failpoint("vm.start.intent");
     return live;
@@ -343,6 +307,7 @@ export class Supervisor {
 
   async #boot(live: LiveVm, driver: VmmDriver, kernel: Parameters<VmmDriver["start"]>[0]["kernel"]): Promise<void> {
     const { vm } = live;
+    const network = await this.#attach(live);
     const run = await driver.start(
       {
         id: vm.id,
@@ -352,7 +317,7 @@ export class Supervisor {
         memoryMiB: vm.memoryMiB,
         kernel,
         ...disksOf(vm, this.#store, this.#storage),
-        network: null,
+        network,
         directory: this.#runDirectory(vm.id),
       },
       { onStep: (step) => live.phases.begin(step), signal: live.starting.signal },
@@ -361,18 +326,24 @@ export class Supervisor {
     live.run = run;
     failpoint("vm.start.spawned");
     const facts = { ...run.facts, committedMiB: live.committedMiB };
-    this.#store.transaction(() => {
-      this.#change(vm.id, "running", `booted with ${facts.vmm.kind} (${facts.vmm.accelerator})`);
-      this.#store.updateBoot(vm.id, live.bootNumber, {
-        run: facts,
-        accelerator: facts.vmm.accelerator,
-        phases: live.phases.list(),
-      });
-      this.#dropIntent(live);
-    });
+    this.#states.running(live, facts, `booted with ${facts.vmm.kind} (${facts.vmm.accelerator})`);
     failpoint("vm.start.running");
     this.#watch(live);
     this.#connect(live);
+  }
+
+  /** Its interface, where it is to have one; where it cannot, it says so in its warnings and starts all the same. */
+  async #attach(live: LiveVm): Promise<AttachedNetwork | null> {
+    const { vm } = live;
+    if (!(await this.#interfaces.wants(vm))) return null;
+    live.phases.begin("network");
+    const { attached, trouble } = await this.#interfaces.attach(vm);
+    live.phases.end();
+    live.starting.signal.throwIfAborted();
+    live.networkTrouble = trouble;
+    this.#store.updateBoot(vm.id, live.bootNumber, { attached: attached !== null, networkTrouble: trouble });
+    failpoint("vm.start.attached");
+    return attached;
   }
 
   /** Settles a start that failed; the driver has left nothing behind. */
@@ -383,6 +354,7 @@ export class Supervisor {
     await live.run?.signal("SIGKILL").catch(() => {});
     await live.run?.waitForEnd().catch(() => null);
     await live.run?.release();
+    await this.#interfaces.detach(live.vm);
     this.#settle(
       live,
       killed ? "stopped" : "crashed",
@@ -423,110 +395,22 @@ export class Supervisor {
   }
 
   #noteReady(live: LiveVm, agent: GuestAgent): void {
-    live.warnings = [
+    live.agentWarnings = [
       ...agent.failedMounts.map(({ device, path, why }) => `drive ${device} could not be mounted on ${path}: ${why}`),
       ...(agent.networkTrouble === null ? [] : [`network: ${agent.networkTrouble}`]),
     ];
-    for (const warning of live.warnings) this.#log.warn({ vm: live.vm.name }, warning);
-    const boot = this.#store.boots(live.vm.id, 1)[0];
-    if (boot === undefined || boot.number !== live.bootNumber || boot.readyAt !== null) return;
-    const now = Date.now();
-    const readyMs = now - boot.startedAt;
-    // the guest's clock starts late in the kernel's own boot, so only its distances count
-    const booting = boot.phases.at(-1);
-    const kernelAt = booting === undefined ? 0 : booting.startedAtMs + booting.durationMs;
-    const userspaceAt = Math.max(kernelAt, readyMs - (agent.uptimeMs - agent.userspaceStartMs));
-    const guestPhases: BootPhase[] = [
-      { name: "kernel", startedAtMs: kernelAt, durationMs: userspaceAt - kernelAt },
-      { name: "agent", startedAtMs: userspaceAt, durationMs: readyMs - userspaceAt },
-    ];
-    this.#store.updateBoot(live.vm.id, live.bootNumber, { readyAt: now, phases: [...boot.phases, ...guestPhases] });
+    for (const warning of live.agentWarnings) this.#log.warn({ vm: live.vm.name }, warning);
+    const boot = this.#states.lastBoot(live.vm.id);
+    if (boot === null || boot.number !== live.bootNumber || boot.readyAt !== null) return;
+    const readyAt = Date.now();
+    const phases = [...boot.phases, ...guestPhases(boot, agent, readyAt)];
+    this.#store.updateBoot(live.vm.id, live.bootNumber, { readyAt, phases });
     live.run
       ?.guestBootMs()
       .then((guestBootMs) => {
         if (!this.#detached) this.#store.updateBoot(live.vm.id, live.bootNumber, { guestBootMs });
       })
       .catch(() => {}); // its keeper has gone
-  }
-
-  async #awaitAgent(live: LiveVm, timeoutMs: number): Promise<void> {
-    const { name } = live.vm;
-    const timeout = AbortSignal.timeout(timeoutMs);
-    const ended = live.ended.then(() => {
-      throw new WorkfortError(
-        "vmm_failed",
-        `VM "${name}" ended before its agent answered: ${this.#store.findVm(live.vm.id)?.stateReason ?? "deleted"}`,
-        {
-          hint: `nexusctl vm logs ${name}`,
-        },
-      );
-    });
-    try {
-      await Promise.race([live.link?.ready(timeout), ended]);
-    } catch (error) {
-      if (!timeout.aborted) {
-        // its line closes a moment before the end of the VM is told, and that tells why
-        if (await live.endsWithin(endToldMs)) await ended;
-        throw error;
-      }
-      throw new WorkfortError(
-        "timeout",
-        `VM "${name}" runs, but its agent has not answered within ${timeoutMs / 1000} s${live.link?.trouble == null ? "" : `: ${live.link.trouble}`}`,
-        {
-          hint: `nexusctl vm logs ${name}`,
-          cause: error,
-        },
-      );
-    }
-  }
-
-  async #endLadder(live: LiveVm, graceMs: number): Promise<void> {
-    const asked = "stopped on request";
-    live.endReason ??= asked;
-    const deadline = performance.now() + graceMs;
-    if (graceMs > 0) await this.#askGuestToEnd(live, graceMs);
-    if (await live.endsWithin(Math.max(0, deadline - performance.now()))) return;
-    this.#log.warn({ vm: live.vm.name, graceMs }, "the guest did not shut down in time; ending its VMM");
-    if (live.endReason === asked) live.endReason = `${asked} (the guest did not shut down within ${graceMs / 1000} s)`;
-    failpoint("vm.stop.asked");
-    await live.run?.signal("SIGTERM").catch(() => {});
-    if (await live.endsWithin(terminateGraceMs)) return;
-    await live.run?.signal("SIGKILL").catch(() => {});
-    await this.#awaitEnd(live, killGraceMs);
-  }
-
-  /** Half of the grace is for the agent to answer; where it does not, its keyboard is tried. */
-  async #askGuestToEnd(live: LiveVm, graceMs: number): Promise<void> {
-    const halfMs = Math.floor(graceMs / 2);
-    if (await this.#askAgentToEnd(live, halfMs)) return;
-    await live.run
-      ?.pressCtrlAltDel(AbortSignal.timeout(halfMs))
-      .catch((error: unknown) => this.#log.warn({ vm: live.vm.name, err: error }, "Ctrl-Alt-Del could not be pressed"));
-  }
-
-  /** Whether it has answered. */
-  async #askAgentToEnd(live: LiveVm, boundMs: number): Promise<boolean> {
-    if (live.link?.state !== "ready") return false;
-    const body = { action: "poweroff", graceMs: Math.min(60_000, boundMs) };
-    try {
-      const answer = await live.link.request({ method: "POST", path: "/v1/power", body, timeoutMs: boundMs });
-      answer.body.destroy();
-      return true;
-    } catch (error) {
-      this.#log.warn({ vm: live.vm.name, err: error }, "the agent could not be asked to shut down");
-      return false;
-    }
-  }
-
-  async #awaitEnd(live: LiveVm, boundMs: number): Promise<void> {
-    if (await live.endsWithin(boundMs)) return;
-    throw new WorkfortError(
-      "timeout",
-      `the VMM of VM "${live.vm.name}" has not ended ${boundMs / 1000} s after it was killed`,
-      {
-        hint: "look at the host: the process may hang in a system call (nexusctl vm get shows its pid)",
-      },
-    );
   }
 
   #watch(live: LiveVm): void {
@@ -547,6 +431,7 @@ export class Supervisor {
     await live.run?.release().catch((failed: unknown) => {
       this.#log.error({ vm: live.vm.name, err: failed }, "what is left of a VM's run could not be removed");
     });
+    await this.#interfaces.detach(live.vm);
     this.#settle(live, "crashed", "its keeper is gone, and the VMM with it", null);
     this.#tellEnd(live);
   }
@@ -563,7 +448,7 @@ export class Supervisor {
     this.#tellEnd(live);
   }
 
-  /** Keeps the console and forgets the run; what cannot be done now is done when the daemon starts again. */
+  /** Keeps the console, forgets the run, takes its interface; what cannot be done now is done when the daemon starts again. */
   async #clear(live: LiveVm, console: Buffer): Promise<void> {
     const { name, id } = live.vm;
     await this.#consoles
@@ -572,21 +457,11 @@ export class Supervisor {
     await live.run
       ?.release()
       .catch((error: unknown) => this.#log.warn({ vm: name, err: error }, "a run's leftovers could not be removed"));
+    await this.#interfaces.detach(live.vm);
   }
 
   #settle(live: LiveVm, state: "stopped" | "crashed", reason: string, end: VmmEnd | null): void {
-    const endedAt = end?.endedAt ?? Date.now();
-    this.#store.transaction(() => {
-      this.#change(live.vm.id, state, reason, { endedAt });
-      this.#store.updateBoot(live.vm.id, live.bootNumber, {
-        endedAt,
-        endReason: reason,
-        exitCode: end?.exitCode ?? null,
-        signal: end?.signal ?? null,
-        run: null,
-      });
-      this.#dropIntent(live);
-    });
+    this.#states.ended(live, state, reason, end);
     this.#live.delete(live.vm.id);
     live.noteEnded(end === null);
   }
@@ -600,24 +475,20 @@ export class Supervisor {
     this.#onEnd(vm, { crashed: vm.state === "crashed", ranMs });
   }
 
-  #dropIntent(live: LiveVm): void {
-    if (live.intent !== null) this.#store.deleteIntent(live.intent);
-    live.intent = null;
-  }
-
   /** The daemon may have died between the VMM's standing still or going on and the record of it. */
   async #checkPaused(live: LiveVm): Promise<void> {
-    const { state } = this.#find(live.vm.id);
+    const { state } = this.#states.find(live.vm.id);
     if (state !== "running" && state !== "paused") return;
     const isPaused = await live.run?.isPaused().catch(() => state === "paused");
     if (isPaused !== (state === "paused"))
-      this.#change(live.vm.id, isPaused ? "paused" : "running", "found so after a restart of the daemon");
+      this.#states.change(live.vm.id, isPaused ? "paused" : "running", "found so after a restart of the daemon");
     live.link?.expectSilence(isPaused ?? false);
   }
 
   async #readopt(vm: VmRecord): Promise<void> {
-    const boot = this.#store.boots(vm.id, 1)[0];
+    const boot = this.#states.lastBoot(vm.id);
     const live = this.#makeLive(vm, boot?.number ?? 0, boot?.run?.committedMiB ?? vm.memoryMiB);
+    live.networkTrouble = boot?.networkTrouble ?? null;
     live.intent = this.#store.intents().find((intent) => (intent.data as { vmId?: string }).vmId === vm.id)?.id ?? null;
     this.#live.set(vm.id, live);
     const driver = this.#vmms.driver(boot?.vmm ?? "qemu");
@@ -628,24 +499,16 @@ export class Supervisor {
       if (vm.state !== "stopping") this.#tellEnd(live);
       return;
     }
-    if (vm.state === "starting") {
-      this.#store.transaction(() => {
-        this.#change(vm.id, "running", "found running after a restart of the daemon");
-        this.#store.updateBoot(vm.id, live.bootNumber, {
-          run: live.run?.facts ?? null,
-          accelerator: live.run?.facts.vmm.accelerator ?? null,
-        });
-        this.#dropIntent(live);
-      });
-    }
+    if (vm.state === "starting")
+      this.#states.running(live, live.run.facts, "found running after a restart of the daemon");
     this.#log.info({ vm: vm.name, pid: live.run.facts.vmmPid }, "found a VM of the last run");
     this.#watch(live);
     this.#connect(live);
     await this.#checkPaused(live);
     if (vm.state === "stopping")
-      void this.#endLadder(live, killGraceMs).catch((error: unknown) =>
-        this.#log.error({ vm: vm.name, err: error }, "could not stop"),
-      );
+      void this.#ladder
+        .climb(live, killGraceMs)
+        .catch((error: unknown) => this.#log.error({ vm: vm.name, err: error }, "could not stop"));
   }
 }
 

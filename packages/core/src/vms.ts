@@ -2,6 +2,7 @@ import {
   WorkfortError,
   type Boot,
   type CreateVm,
+  type NetworkPolicy,
   type Progress,
   type StartVm,
   type Vm,
@@ -15,6 +16,9 @@ import type { Forwards } from "./forwards.ts";
 import { newId } from "./ids.ts";
 import type { Images } from "./images.ts";
 import type { Journal } from "./journal.ts";
+import type { AddressPool } from "./network/address-pool.ts";
+import type { Interfaces } from "./network/interfaces.ts";
+import type { Policies } from "./network/policies.ts";
 import type { ConsoleArchive, StorageDriver, Store } from "./ports.ts";
 import type { BootRecord, VmRecord, WorkspaceRecord } from "./records.ts";
 import type { Reservations } from "./reservations.ts";
@@ -36,11 +40,14 @@ export class Vms {
   readonly #images: Images;
   readonly #workspaces: Workspaces;
   readonly #drives: Drives;
+  readonly #addresses: AddressPool;
+  readonly #policies: Policies;
+  readonly #interfaces: Interfaces;
   readonly #supervisor: Supervisor;
   readonly #reservations: Reservations;
   readonly #restarts: Restarts;
   readonly #defaults: VmDefaults;
-  readonly #create: (data: VmDisk) => Promise<void>;
+  readonly #create: (data: NewVm) => Promise<void>;
   readonly #remove: (data: VmDisk) => Promise<void>;
   /** the highest context id ever given in this run of the daemon, so that creations in flight differ */
   #lastCid = 2;
@@ -53,6 +60,9 @@ export class Vms {
     workspaces: Workspaces;
     drives: Drives;
     forwards: Forwards;
+    addresses: AddressPool;
+    policies: Policies;
+    interfaces: Interfaces;
     supervisor: Supervisor;
     consoles: ConsoleArchive;
     reservations: Reservations;
@@ -66,11 +76,14 @@ export class Vms {
     this.#images = needs.images;
     this.#workspaces = needs.workspaces;
     this.#drives = needs.drives;
+    this.#addresses = needs.addresses;
+    this.#policies = needs.policies;
+    this.#interfaces = needs.interfaces;
     this.#supervisor = needs.supervisor;
     this.#reservations = needs.reservations;
     this.#restarts = needs.restarts;
     this.#defaults = needs.defaults;
-    this.#create = needs.journal.build<VmDisk>({
+    this.#create = needs.journal.build<NewVm>({
       kind: "vm.create",
       steps: [
         {
@@ -83,9 +96,11 @@ export class Vms {
           },
         },
       ],
-      commit: ({ vm, workspace }) => {
+      commit: ({ vm, workspace, policy }) => {
         if (workspace !== null) this.#workspaces.insert(workspace);
         this.#store.insertVm(vm);
+        if (vm.hasNetwork) this.#addresses.numberFor(vm.id);
+        if (policy !== null) this.#store.setNetworkPolicy(vm.id, policy);
         this.#store.insertStateChange({
           vmId: vm.id,
           from: null,
@@ -101,6 +116,7 @@ export class Vms {
       kind: "vm.delete",
       commit: ({ vm, workspace }) => {
         this.#drives.releaseAllOf(vm);
+        this.#addresses.release(vm.id);
         this.#store.deleteVm(vm.id);
         this.#events.publish({ type: "vm.deleted", vmId: vm.id, vmName: vm.name });
         if (workspace !== null) this.#workspaces.remove(workspace);
@@ -122,9 +138,11 @@ export class Vms {
     const vmKey = `vm-name:${request.name}`;
     if (this.#store.findVm(request.name) !== null || this.#reservations.has(vmKey)) throw nameTaken("VM", request.name);
     const disk = request.workspace === undefined ? this.#newWorkspace(request) : this.#freeWorkspace(request.workspace);
+    const asked = request.network?.policy;
+    const policy = asked === undefined ? null : this.#policies.whole(asked);
     const vm = this.#newRecord(request, disk.workspace.id);
     await this.#reservations.hold([vmKey, ...disk.keys], () =>
-      this.#create({ vm, workspace: disk.isNew ? disk.workspace : null }),
+      this.#create({ vm, workspace: disk.isNew ? disk.workspace : null, policy }),
     );
     return this.present(vm);
   }
@@ -200,13 +218,15 @@ export class Vms {
   }
 
   present(vm: VmRecord): Vm {
+    const { hasNetwork: _, ...record } = vm;
     const workspace = this.#store.findWorkspace(vm.workspaceId);
     const image = workspace?.imageId == null ? null : this.#store.findImage(workspace.imageId);
     return {
-      ...vm,
+      ...record,
       workspaceName: workspace?.name ?? vm.name,
       imageName: image?.name ?? null,
       drives: this.#drives.ofVm(vm.id),
+      network: this.#interfaces.of(vm),
       restartAt: this.#restarts.dueAt(vm.id),
       ...this.#supervisor.liveFacts(vm),
     };
@@ -265,6 +285,7 @@ export class Vms {
       vmm: request.vmm,
       restart: request.restart,
       startOnBoot: request.startOnBoot,
+      hasNetwork: request.network?.enabled ?? true,
       workspaceId,
       createdAt: Date.now(),
       startedAt: null,
@@ -279,6 +300,11 @@ interface VmDisk {
   workspace: WorkspaceRecord | null;
 }
 
-function presentBoot({ vmId: _, run: __, ...boot }: BootRecord): Boot {
+interface NewVm extends VmDisk {
+  /** its own; null for the default */
+  policy: NetworkPolicy | null;
+}
+
+function presentBoot({ vmId: _, run: __, attached: ___, networkTrouble: ____, ...boot }: BootRecord): Boot {
   return boot;
 }

@@ -35,6 +35,8 @@ export function pathsOf(locations: Locations) {
     socket: locations.socket,
     runs: join(runtimeDirectory, "vms"),
     run: (vmId: string) => join(runtimeDirectory, "vms", bareId(vmId)),
+    /** sockets of host services, each named as its service: the gateway brings there what guests begin */
+    hostServices: join(runtimeDirectory, "network", "services"),
     /** where Firecracker's jailer makes the file systems that its VMMs see; not at run-time files, which hold no devices */
     jails: join(dataDirectory, "jails"),
   } as const;

@@ -1,21 +1,28 @@
 import { readFileSync } from "node:fs";
 import { totalmem } from "node:os";
+import { liveStates } from "@workfort/contract";
 import type { Locations } from "@workfort/contract/locations";
 import {
+  AddressPool,
   defaultLimitMiB,
   Drives,
   Events,
   Forwards,
+  HostServices,
   Images,
+  Interfaces,
   Journal,
   Metrics,
+  Policies,
   Reservations,
   Restarts,
+  subnetsInForce,
   Supervisor,
   Tokens,
   Vms,
   Workspaces,
   type Host,
+  type Network,
   type VmmDriver,
 } from "@workfort/core";
 import { Confinement } from "@workfort/host/confinement/confinement.ts";
@@ -23,7 +30,9 @@ import { ConsoleFiles } from "@workfort/host/console-files.ts";
 import { http2Guests } from "@workfort/host/guest/link.ts";
 import { Ext4Builder } from "@workfort/host/images/builder.ts";
 import { hostListeners } from "@workfort/host/ingress/listeners.ts";
+import { ServiceRelay } from "@workfort/host/ingress/service-relay.ts";
 import { KernelDirectory } from "@workfort/host/kernels/kernel-directory.ts";
+import { NoNetwork } from "@workfort/host/network/no-network.ts";
 import { pathsOf, type Paths } from "@workfort/host/paths.ts";
 import { BtrfsDriver } from "@workfort/host/storage/btrfs/driver.ts";
 import { SqliteStore } from "@workfort/host/store/sqlite-store.ts";
@@ -48,6 +57,9 @@ export interface Parts {
   images: Images;
   workspaces: Workspaces;
   drives: Drives;
+  policies: Policies;
+  interfaces: Interfaces;
+  hostServices: HostServices;
   supervisor: Supervisor;
   restarts: Restarts;
   vms: Vms;
@@ -58,6 +70,8 @@ export interface Parts {
   vmDefaults: { memoryMiB: number; vcpuCount: number };
   memoryLimitMiB: number;
   host: Host;
+  /** what the daemon wants its user to know from its start on */
+  notices: string[];
 }
 
 /** in order of preference */
@@ -90,6 +104,15 @@ export function compose(config: Config, locations: Locations, log: Logger): Part
   const images = new Images({ store, events, storage, builder, reservations, journal });
   const workspaces = new Workspaces({ store, events, storage, images, reservations, journal });
   const drives = new Drives({ store, events, storage, builder, reservations, journal });
+  const policies = new Policies({ store, events, configured: config.network.policy });
+  const isAnyLive = store.listVms().some(({ state, hasNetwork }) => hasNetwork && liveStates.has(state));
+  const { ipv4Subnet: ipv4, ipv6Subnet: ipv6 } = config.network;
+  const { subnets, notice } = subnetsInForce({ ipv4, ipv6 }, store.subnets(), isAnyLive);
+  store.setSubnets(subnets);
+  const addresses = new AddressPool(store, subnets);
+  const network: Network = new NoNetwork({ subnets });
+  const relay = new ServiceRelay(paths.hostServices);
+  const interfaces = new Interfaces({ store, network, relay, pool: addresses, policies, subnets, log });
   const supervisor = new Supervisor({
     store,
     events,
@@ -97,6 +120,7 @@ export function compose(config: Config, locations: Locations, log: Logger): Part
     vmms,
     kernels,
     guests: http2Guests,
+    interfaces,
     consoles,
     host,
     log,
@@ -114,6 +138,9 @@ export function compose(config: Config, locations: Locations, log: Logger): Part
     workspaces,
     drives,
     forwards,
+    addresses,
+    policies,
+    interfaces,
     supervisor,
     consoles,
     reservations,
@@ -133,14 +160,18 @@ export function compose(config: Config, locations: Locations, log: Logger): Part
     images,
     workspaces,
     drives,
+    policies,
+    interfaces,
+    hostServices: new HostServices({ store, events, policies, interfaces }),
     supervisor,
     restarts,
     vms,
     forwards,
-    metrics: new Metrics({ store, supervisor }),
+    metrics: new Metrics({ store, supervisor, interfaces }),
     tokens: new Tokens({ store, toolNames }),
     vmDefaults: config.vm,
     memoryLimitMiB,
     host,
+    notices: [store.notice, notice].filter((text) => text !== null),
   };
 }

@@ -12,6 +12,7 @@ import { compose, type Parts } from "./compose.ts";
 import type { Config } from "./config/schema.ts";
 import { diskHandlers } from "./http/disk-handlers.ts";
 import { Mcp } from "./http/mcp-routes.ts";
+import { networkHandlers } from "./http/network-handlers.ts";
 import { HttpFace } from "./http/server.ts";
 import { systemHandlers } from "./http/system-handlers.ts";
 import { tokenHandlers } from "./http/token-handlers.ts";
@@ -40,7 +41,7 @@ export class Daemon {
   private constructor(parts: Parts, needs: { configFile: string | null; token: string; log: Logger }) {
     this.#parts = parts;
     this.#configFile = needs.configFile;
-    this.#notices = parts.store.notice === null ? [] : [parts.store.notice];
+    this.#notices = [...parts.notices];
     const terminalsOf = (vm: string): GuestTerminals => new GuestTerminals(parts.supervisor.guest(parts.vms.find(vm)));
     const handlers = {
       ...systemHandlers({
@@ -56,6 +57,7 @@ export class Daemon {
       ...fileHandlers(parts),
       ...diskHandlers(parts),
       ...forwardHandlers({ ...parts, previewOf: (vm, port) => this.#http.previewOf(vm, port) }),
+      ...networkHandlers(parts),
       ...tokenHandlers(parts.tokens),
     };
     const { tokens, vms, forwards } = parts;
@@ -117,6 +119,7 @@ export class Daemon {
     this.#stopping = true;
     this.#parts.events.publish({ type: "daemon.stopping" });
     this.#parts.events.close(); // who watches would hold the end up
+    this.#parts.interfaces.endFollowing();
     await Promise.all([this.#http.close(drainMs), this.#parts.forwards.close()]);
     this.#letGo();
   }
@@ -125,6 +128,7 @@ export class Daemon {
   #letGo(): void {
     this.#parts.restarts.close();
     this.#parts.supervisor.detach();
+    void this.#parts.interfaces.close();
     this.#parts.store.close();
   }
 
@@ -147,6 +151,7 @@ export class Daemon {
         committedMiB: parts.supervisor.committedMiB,
       },
       storage: await this.#storageStatus(),
+      network: await parts.interfaces.status(),
       database: parts.paths.database,
       config: this.#configFile,
       notices: this.#notices,

@@ -1,4 +1,4 @@
-import type { DiskMetrics, VmMetrics, VmState } from "@workfort/contract";
+import type { DiskMetrics, VmMetrics, VmNetworkCounters, VmState } from "@workfort/contract";
 import { vmStates } from "@workfort/contract";
 import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
 
@@ -12,6 +12,14 @@ const diskCounters: Record<keyof DiskMetrics, { name: string; help: string }> = 
   reads: { name: "reads", help: "Read operations of guests" },
   writes: { name: "writes", help: "Write operations of guests" },
   flushes: { name: "flushes", help: "Flushes of guests" },
+};
+
+const networkCounters: Record<keyof VmNetworkCounters, { name: string; help: string }> = {
+  sentBytes: { name: "sent_bytes", help: "Bytes that guests have sent" },
+  sentPackets: { name: "sent_packets", help: "Packets that guests have sent" },
+  receivedBytes: { name: "received_bytes", help: "Bytes that guests have received" },
+  receivedPackets: { name: "received_packets", help: "Packets that guests have received" },
+  deniedPackets: { name: "denied_packets", help: "Packets and names that policies did not let through" },
 };
 
 export interface Scrape {
@@ -42,12 +50,16 @@ export async function prometheusText(scrape: Scrape): Promise<string> {
   const disks = Object.entries(diskCounters).map(
     ([key, { name, help }]) => [key as keyof DiskMetrics, counter(`vm_disk_${name}`, help, ["vm", "disk"])] as const,
   );
+  const networks = Object.entries(networkCounters).map(
+    ([key, { name, help }]) => [key as keyof VmNetworkCounters, counter(`vm_network_${name}`, help, ["vm"])] as const,
+  );
   for (const vm of scrape.vms) {
     processor.inc({ vm: vm.name }, vm.processorSeconds);
     resident.set({ vm: vm.name }, vm.residentBytes);
     answered.set({ vm: vm.name }, vm.disks === null ? 0 : 1);
     for (const disk of vm.disks ?? [])
       for (const [key, series] of disks) series.inc({ vm: vm.name, disk: disk.name }, disk[key]);
+    if (vm.network !== null) for (const [key, series] of networks) series.inc({ vm: vm.name }, vm.network[key]);
   }
   return await Registry.merge([register, ownProcess]).metrics();
 }

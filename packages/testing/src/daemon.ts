@@ -13,7 +13,7 @@ import { checkout, node, testEnvironment } from "./environment.ts";
 import { eventually } from "./eventually.ts";
 
 export interface DaemonOptions {
-  /** content of nexus.yaml */
+  /** content of nexus.yaml; guests have no network unless it says so */
   config?: string;
   env?: Record<string, string>;
   /** no kernel in the data directory */
@@ -202,7 +202,8 @@ export async function makeDaemon(options: DaemonOptions = {}): Promise<TestDaemo
   const config = options.config ?? "api:\n  listen: off\n";
   const vmm =
     firecracker === null ? "" : `vmm:\n  default: firecracker\n  firecracker: ${firecracker}\n  confine: ${confine}\n`;
-  await fs.writeFile(configFile, config + (config.includes("vmm:") ? "" : vmm));
+  const network = config.includes("network:") ? "" : "network:\n  mode: off\n";
+  await fs.writeFile(configFile, config + network + (config.includes("vmm:") ? "" : vmm));
   if (!options.withoutKernel) {
     await fs.mkdir(join(dataDirectory, "kernels"));
     await fs.symlink(kernelDirectory, join(dataDirectory, "kernels", "test"));

@@ -2,6 +2,7 @@ export * from "./daemon.ts";
 export * from "./environment.ts";
 export * from "./eventually.ts";
 export * from "./firecracker-double.ts";
+export * from "./memory-network.ts";
 export * from "./refusal.ts";
 export * from "./tidy.ts";
 export { copyCheckout, copyFile, sendTree } from "./guest-checkout.ts";

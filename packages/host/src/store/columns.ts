@@ -1,4 +1,6 @@
+import type { HostService } from "@workfort/contract";
 import type {
+  AddressRecord,
   AttachmentRecord,
   BootRecord,
   DriveRecord,
@@ -24,6 +26,7 @@ export const vmColumns: Columns<VmRecord> = {
   vmm: { name: "vmm" },
   restart: { name: "restart" },
   startOnBoot: { name: "start_on_boot", as: "flag" },
+  hasNetwork: { name: "has_network", as: "flag" },
   workspaceId: { name: "workspace_id" },
   createdAt: { name: "created_at" },
   startedAt: { name: "started_at" },
@@ -53,6 +56,8 @@ export const bootColumns: Columns<BootRecord> = {
   exitCode: { name: "exit_code" },
   signal: { name: "signal" },
   run: { name: "run", as: "json" },
+  attached: { name: "attached", as: "flag" },
+  networkTrouble: { name: "network_trouble" },
 };
 
 export const imageColumns: Columns<ImageRecord> = {
@@ -101,6 +106,19 @@ export const attachmentColumns: Columns<AttachmentRecord> = {
   mountPath: { name: "mount_path" },
   readOnly: { name: "read_only", as: "flag" },
   rateLimit: { name: "rate_limit", as: "json" },
+};
+
+export const addressColumns: Columns<AddressRecord> = {
+  number: { name: "number" },
+  vmId: { name: "vm_id" },
+  releasedAt: { name: "released_at" },
+};
+
+export const hostServiceColumns: Columns<HostService> = {
+  name: { name: "name" },
+  port: { name: "port" },
+  target: { name: "target" },
+  createdAt: { name: "created_at" },
 };
 
 export const forwardColumns: Columns<ForwardRecord> = {

@@ -1,5 +1,5 @@
 /** Version of the tables below; a file of another version is set aside, never changed. */
-export const schemaVersion = 5;
+export const schemaVersion = 6;
 
 export const schema = `
 CREATE TABLE images (
@@ -30,6 +30,7 @@ CREATE TABLE vms (
   vmm TEXT NOT NULL,
   restart TEXT NOT NULL,
   start_on_boot INTEGER NOT NULL CHECK (start_on_boot IN (0, 1)),
+  has_network INTEGER NOT NULL CHECK (has_network IN (0, 1)),
   workspace_id TEXT NOT NULL UNIQUE REFERENCES workspaces (id) ON DELETE RESTRICT,
   created_at INTEGER NOT NULL,
   started_at INTEGER,
@@ -107,7 +108,36 @@ CREATE TABLE boots (
   exit_code INTEGER,
   signal TEXT,
   run TEXT,
+  attached INTEGER NOT NULL CHECK (attached IN (0, 1)),
+  network_trouble TEXT,
   PRIMARY KEY (vm_id, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE addresses (
+  number INTEGER PRIMARY KEY CHECK (number >= 2),
+  vm_id TEXT UNIQUE REFERENCES vms (id) ON DELETE RESTRICT,
+  released_at INTEGER,
+  CHECK ((vm_id IS NULL) = (released_at IS NOT NULL))
+) STRICT;
+CREATE INDEX free_addresses ON addresses (released_at, number) WHERE vm_id IS NULL;
+
+CREATE TABLE network_policies (
+  vm_id TEXT PRIMARY KEY REFERENCES vms (id) ON DELETE CASCADE,
+  policy TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE network (
+  only INTEGER PRIMARY KEY CHECK (only = 1),
+  default_policy TEXT,
+  subnets TEXT
+) STRICT;
+INSERT INTO network (only) VALUES (1);
+
+CREATE TABLE host_services (
+  name TEXT PRIMARY KEY,
+  port INTEGER NOT NULL UNIQUE,
+  target TEXT NOT NULL,
+  created_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE host_boot (

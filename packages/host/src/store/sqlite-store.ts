@@ -1,4 +1,6 @@
+import type { HostService, NetworkPolicy } from "@workfort/contract";
 import type {
+  AddressRecord,
   AttachmentRecord,
   BootRecord,
   DriveRecord,
@@ -7,24 +9,26 @@ import type {
   IntentRecord,
   StateChangeRecord,
   Store,
+  Subnets,
   TokenRecord,
   VmRecord,
   WorkspaceRecord,
 } from "@workfort/core";
-import type { SQLInputValue } from "node:sqlite";
 import { Database } from "./database.ts";
 import {
+  addressColumns,
   attachmentColumns,
   bootColumns,
   driveColumns,
   forwardColumns,
+  hostServiceColumns,
   imageColumns,
   stateChangeColumns,
   tokenColumns,
   vmColumns,
   workspaceColumns,
-  type Columns,
 } from "./columns.ts";
+import { Rows } from "./rows.ts";
 
 /** of each VM's history, the newest kept: a VM that starts on every request must not fill the disk */
 const keptStateChanges = 1000;
@@ -33,12 +37,14 @@ const keptBoots = 100;
 /** The records of core, in SQLite. */
 export class SqliteStore implements Store {
   readonly #database: Database;
+  readonly #rows: Rows;
   /** what was set aside when the file was opened, null if nothing was */
   readonly notice: string | null;
 
   constructor(path: string) {
     const { database, notice } = Database.open(path);
     this.#database = database;
+    this.#rows = new Rows(database);
     this.notice = notice;
   }
 
@@ -55,11 +61,11 @@ export class SqliteStore implements Store {
   }
 
   insertVm(vm: VmRecord): void {
-    this.#insert("vms", vmColumns, vm);
+    this.#rows.insert("vms", vmColumns, vm);
   }
 
   updateVm(id: string, change: Partial<Omit<VmRecord, "id">>): void {
-    this.#update("vms", vmColumns, change, "id = :key", { key: id });
+    this.#rows.update("vms", vmColumns, change, "id = :key", { key: id });
   }
 
   deleteVm(id: string): void {
@@ -67,15 +73,15 @@ export class SqliteStore implements Store {
   }
 
   findVm(idOrName: string): VmRecord | null {
-    return this.#one("vms", vmColumns, "id = :key OR name = :key", { key: idOrName });
+    return this.#rows.one("vms", vmColumns, "id = :key OR name = :key", { key: idOrName });
   }
 
   listVms(): VmRecord[] {
-    return this.#many("vms", vmColumns, "TRUE ORDER BY created_at, id");
+    return this.#rows.many("vms", vmColumns, "TRUE ORDER BY created_at, id");
   }
 
   vmOfWorkspace(workspaceId: string): VmRecord | null {
-    return this.#one("vms", vmColumns, "workspace_id = :key", { key: workspaceId });
+    return this.#rows.one("vms", vmColumns, "workspace_id = :key", { key: workspaceId });
   }
 
   highestCid(): number {
@@ -83,35 +89,35 @@ export class SqliteStore implements Store {
   }
 
   insertStateChange(change: StateChangeRecord): void {
-    this.#insert("state_changes", stateChangeColumns, change);
+    this.#rows.insert("state_changes", stateChangeColumns, change);
     this.#forget("state_changes", change.vmId, keptStateChanges);
   }
 
   stateChanges(vmId: string, limit: number): StateChangeRecord[] {
-    return this.#many("state_changes", stateChangeColumns, "vm_id = :vmId ORDER BY number DESC LIMIT :limit", {
+    return this.#rows.many("state_changes", stateChangeColumns, "vm_id = :vmId ORDER BY number DESC LIMIT :limit", {
       vmId,
       limit,
     });
   }
 
   insertBoot(boot: BootRecord): void {
-    this.#insert("boots", bootColumns, boot);
+    this.#rows.insert("boots", bootColumns, boot);
     this.#forget("boots", boot.vmId, keptBoots);
   }
 
   updateBoot(vmId: string, number: number, change: Partial<Omit<BootRecord, "vmId" | "number">>): void {
-    this.#update("boots", bootColumns, change, "vm_id = :key AND number = :bootNumber", {
+    this.#rows.update("boots", bootColumns, change, "vm_id = :key AND number = :bootNumber", {
       key: vmId,
       bootNumber: number,
     });
   }
 
   boots(vmId: string, limit: number): BootRecord[] {
-    return this.#many("boots", bootColumns, "vm_id = :vmId ORDER BY number DESC LIMIT :limit", { vmId, limit });
+    return this.#rows.many("boots", bootColumns, "vm_id = :vmId ORDER BY number DESC LIMIT :limit", { vmId, limit });
   }
 
   insertImage(image: ImageRecord): void {
-    this.#insert("images", imageColumns, image);
+    this.#rows.insert("images", imageColumns, image);
   }
 
   deleteImage(id: string): void {
@@ -119,11 +125,11 @@ export class SqliteStore implements Store {
   }
 
   findImage(idOrName: string): ImageRecord | null {
-    return this.#one("images", imageColumns, "id = :key OR name = :key", { key: idOrName });
+    return this.#rows.one("images", imageColumns, "id = :key OR name = :key", { key: idOrName });
   }
 
   listImages(): ImageRecord[] {
-    return this.#many("images", imageColumns, "TRUE ORDER BY created_at, id");
+    return this.#rows.many("images", imageColumns, "TRUE ORDER BY created_at, id");
   }
 
   countWorkspacesOf(imageId: string): number {
@@ -133,7 +139,7 @@ export class SqliteStore implements Store {
   }
 
   insertWorkspace(workspace: WorkspaceRecord): void {
-    this.#insert("workspaces", workspaceColumns, workspace);
+    this.#rows.insert("workspaces", workspaceColumns, workspace);
   }
 
   deleteWorkspace(id: string): void {
@@ -141,19 +147,19 @@ export class SqliteStore implements Store {
   }
 
   findWorkspace(idOrName: string): WorkspaceRecord | null {
-    return this.#one("workspaces", workspaceColumns, "id = :key OR name = :key", { key: idOrName });
+    return this.#rows.one("workspaces", workspaceColumns, "id = :key OR name = :key", { key: idOrName });
   }
 
   listWorkspaces(): WorkspaceRecord[] {
-    return this.#many("workspaces", workspaceColumns, "TRUE ORDER BY created_at, id");
+    return this.#rows.many("workspaces", workspaceColumns, "TRUE ORDER BY created_at, id");
   }
 
   insertToken(token: TokenRecord): void {
-    this.#insert("tokens", tokenColumns, token);
+    this.#rows.insert("tokens", tokenColumns, token);
   }
 
   updateToken(id: string, change: Partial<Omit<TokenRecord, "id">>): void {
-    this.#update("tokens", tokenColumns, change, "id = :key", { key: id });
+    this.#rows.update("tokens", tokenColumns, change, "id = :key", { key: id });
   }
 
   deleteToken(id: string): void {
@@ -161,23 +167,23 @@ export class SqliteStore implements Store {
   }
 
   findToken(idOrName: string): TokenRecord | null {
-    return this.#one("tokens", tokenColumns, "id = :key OR name = :key", { key: idOrName });
+    return this.#rows.one("tokens", tokenColumns, "id = :key OR name = :key", { key: idOrName });
   }
 
   tokenOfDigest(digest: string): TokenRecord | null {
-    return this.#one("tokens", tokenColumns, "digest = :digest", { digest });
+    return this.#rows.one("tokens", tokenColumns, "digest = :digest", { digest });
   }
 
   listTokens(): TokenRecord[] {
-    return this.#many("tokens", tokenColumns, "TRUE ORDER BY created_at, id");
+    return this.#rows.many("tokens", tokenColumns, "TRUE ORDER BY created_at, id");
   }
 
   insertDrive(drive: DriveRecord): void {
-    this.#insert("drives", driveColumns, drive);
+    this.#rows.insert("drives", driveColumns, drive);
   }
 
   updateDrive(id: string, change: Partial<Omit<DriveRecord, "id">>): void {
-    this.#update("drives", driveColumns, change, "id = :key", { key: id });
+    this.#rows.update("drives", driveColumns, change, "id = :key", { key: id });
   }
 
   deleteDrive(id: string): void {
@@ -185,15 +191,15 @@ export class SqliteStore implements Store {
   }
 
   findDrive(idOrName: string): DriveRecord | null {
-    return this.#one("drives", driveColumns, "id = :key OR name = :key", { key: idOrName });
+    return this.#rows.one("drives", driveColumns, "id = :key OR name = :key", { key: idOrName });
   }
 
   listDrives(): DriveRecord[] {
-    return this.#many("drives", driveColumns, "TRUE ORDER BY created_at, id");
+    return this.#rows.many("drives", driveColumns, "TRUE ORDER BY created_at, id");
   }
 
   insertAttachment(attachment: AttachmentRecord): void {
-    this.#insert("attachments", attachmentColumns, attachment);
+    this.#rows.insert("attachments", attachmentColumns, attachment);
   }
 
   deleteAttachment(driveId: string): void {
@@ -201,15 +207,88 @@ export class SqliteStore implements Store {
   }
 
   attachmentOf(driveId: string): AttachmentRecord | null {
-    return this.#one("attachments", attachmentColumns, "drive_id = :driveId", { driveId });
+    return this.#rows.one("attachments", attachmentColumns, "drive_id = :driveId", { driveId });
   }
 
   attachmentsOf(vmId: string): AttachmentRecord[] {
-    return this.#many("attachments", attachmentColumns, "vm_id = :vmId ORDER BY number", { vmId });
+    return this.#rows.many("attachments", attachmentColumns, "vm_id = :vmId ORDER BY number", { vmId });
+  }
+
+  takeAddress(number: number, vmId: string): void {
+    this.transaction(() => {
+      this.#database.run("DELETE FROM addresses WHERE number = :number AND vm_id IS NULL", { number });
+      this.#rows.insert("addresses", addressColumns, { number, vmId, releasedAt: null });
+    });
+  }
+
+  releaseAddress(vmId: string, releasedAt: number): void {
+    this.#database.run("UPDATE addresses SET vm_id = NULL, released_at = :releasedAt WHERE vm_id = :vmId", {
+      vmId,
+      releasedAt,
+    });
+  }
+
+  addressOf(vmId: string): AddressRecord | null {
+    return this.#rows.one("addresses", addressColumns, "vm_id = :vmId", { vmId });
+  }
+
+  highestAddress(): number | null {
+    return this.#database.get("SELECT max(number) AS number FROM addresses")?.["number"] as number | null;
+  }
+
+  longestFreeAddress(last: number): AddressRecord | null {
+    const where = "vm_id IS NULL AND number <= :last ORDER BY released_at, number LIMIT 1";
+    return this.#rows.one("addresses", addressColumns, where, { last });
+  }
+
+  networkPolicy(vmId: string | null): NetworkPolicy | null {
+    const row =
+      vmId === null
+        ? this.#database.get("SELECT default_policy AS policy FROM network")
+        : this.#database.get("SELECT policy FROM network_policies WHERE vm_id = :vmId", { vmId });
+    return parse(row?.["policy"]) as NetworkPolicy | null;
+  }
+
+  setNetworkPolicy(vmId: string | null, policy: NetworkPolicy): void {
+    const text = JSON.stringify(policy);
+    if (vmId === null) this.#database.run("UPDATE network SET default_policy = :text", { text });
+    else
+      this.#database.run("INSERT OR REPLACE INTO network_policies (vm_id, policy) VALUES (:vmId, :text)", {
+        vmId,
+        text,
+      });
+  }
+
+  deleteNetworkPolicy(vmId: string): void {
+    this.#database.run("DELETE FROM network_policies WHERE vm_id = :vmId", { vmId });
+  }
+
+  vmsWithPolicy(): string[] {
+    return this.#database.all("SELECT vm_id FROM network_policies").map((row) => String(row["vm_id"]));
+  }
+
+  subnets(): Subnets | null {
+    return parse(this.#database.get("SELECT subnets FROM network")?.["subnets"]) as Subnets | null;
+  }
+
+  setSubnets(subnets: Subnets): void {
+    this.#database.run("UPDATE network SET subnets = :text", { text: JSON.stringify(subnets) });
+  }
+
+  insertHostService(service: HostService): void {
+    this.#rows.insert("host_services", hostServiceColumns, service);
+  }
+
+  deleteHostService(name: string): void {
+    this.#database.run("DELETE FROM host_services WHERE name = :name", { name });
+  }
+
+  listHostServices(): HostService[] {
+    return this.#rows.many("host_services", hostServiceColumns, "TRUE ORDER BY name");
   }
 
   insertForward(forward: ForwardRecord): void {
-    this.#insert("forwards", forwardColumns, forward);
+    this.#rows.insert("forwards", forwardColumns, forward);
   }
 
   deleteForward(id: string): void {
@@ -218,7 +297,12 @@ export class SqliteStore implements Store {
 
   listForwards(vmId: string | null): ForwardRecord[] {
     const where = vmId === null ? "TRUE" : "vm_id = :vmId";
-    return this.#many("forwards", forwardColumns, `${where} ORDER BY created_at, id`, vmId === null ? {} : { vmId });
+    return this.#rows.many(
+      "forwards",
+      forwardColumns,
+      `${where} ORDER BY created_at, id`,
+      vmId === null ? {} : { vmId },
+    );
   }
 
   hostBoot(): string | null {
@@ -258,64 +342,8 @@ export class SqliteStore implements Store {
       { vmId, kept },
     );
   }
-
-  #insert<T extends object>(table: string, columns: Columns<T>, record: T): void {
-    const fields = Object.keys(columns) as (keyof T & string)[];
-    const names = fields.map((field) => columns[field].name).join(", ");
-    const places = fields.map((field) => `:${field}`).join(", ");
-    this.#database.run(`INSERT INTO ${table} (${names}) VALUES (${places})`, toRow(columns, record));
-  }
-
-  #update<T extends object>(
-    table: string,
-    columns: Columns<T>,
-    change: Partial<T>,
-    where: string,
-    keys: Record<string, SQLInputValue>,
-  ): void {
-    const fields = Object.keys(change) as (keyof T & string)[];
-    if (fields.length === 0) return;
-    const sets = fields.map((field) => `${columns[field].name} = :${field}`).join(", ");
-    this.#database.run(`UPDATE ${table} SET ${sets} WHERE ${where}`, { ...toRow(columns, change), ...keys });
-  }
-
-  #one<T extends object>(
-    table: string,
-    columns: Columns<T>,
-    where: string,
-    values: Record<string, SQLInputValue>,
-  ): T | null {
-    const row = this.#database.get(`SELECT * FROM ${table} WHERE ${where}`, values);
-    return row === undefined ? null : fromRow(columns, row);
-  }
-
-  #many<T extends object>(
-    table: string,
-    columns: Columns<T>,
-    where: string,
-    values: Record<string, SQLInputValue> = {},
-  ): T[] {
-    return this.#database.all(`SELECT * FROM ${table} WHERE ${where}`, values).map((row) => fromRow(columns, row));
-  }
 }
 
-function toRow<T extends object>(columns: Columns<T>, record: Partial<T>): Record<string, SQLInputValue> {
-  const row: Record<string, SQLInputValue> = {};
-  for (const [field, value] of Object.entries(record)) {
-    const { as } = columns[field as keyof T];
-    if (as === "json" && value !== null) row[field] = JSON.stringify(value);
-    else row[field] = as === "flag" ? Number(value) : (value as SQLInputValue);
-  }
-  return row;
-}
-
-function fromRow<T extends object>(columns: Columns<T>, row: Record<string, unknown>): T {
-  const record: Record<string, unknown> = {};
-  for (const field of Object.keys(columns) as (keyof T & string)[]) {
-    const { name, as } = columns[field];
-    const value = row[name];
-    if (as === "json" && typeof value === "string") record[field] = JSON.parse(value);
-    else record[field] = as === "flag" ? value === 1 : value;
-  }
-  return record as T;
+function parse(text: unknown): unknown {
+  return typeof text === "string" ? JSON.parse(text) : null;
 }

@@ -66,6 +66,7 @@ async function withWorld(use: (world: World) => Promise<void>): Promise<void> {
     vmm: "auto",
     restart: "never",
     startOnBoot: false,
+    hasNetwork: false,
     workspaceId: "ws_dev",
     createdAt: 1,
     startedAt: null,

@@ -18,6 +18,7 @@ const vm: VmRecord = {
   vmm: "auto",
   restart: "on-failure",
   startOnBoot: false,
+  hasNetwork: false,
   workspaceId: "ws_abcdefgh2345",
   createdAt: 1,
   startedAt: 1,

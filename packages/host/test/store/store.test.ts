@@ -28,6 +28,7 @@ function addVm(store: SqliteStore, name: string, cid = store.highestCid() + 1): 
     vmm: "auto",
     restart: "never",
     startOnBoot: false,
+    hasNetwork: false,
     workspaceId: `ws_${name}`,
     createdAt: 1,
     startedAt: null,
@@ -135,6 +136,8 @@ function boot(vmId: string, number: number): BootRecord {
     exitCode: null,
     signal: null,
     run: null,
+    attached: false,
+    networkTrouble: null,
   };
 }
 

@@ -2,7 +2,7 @@ import type { Event } from "@workfort/contract";
 import { printable, type Paint } from "../format/colour.ts";
 import { formatTime } from "../format/units.ts";
 
-const typeColumns = 18;
+const typeColumns = 22;
 
 /** `2026-11-23 14:05:09  vm.state_changed    dev  running → paused: paused on request` */
 export function eventLine(event: Event, paint: Paint): string {
@@ -49,6 +49,11 @@ function describe(event: Event): string {
     case "drive.attached":
     case "drive.detached":
       return `${event.driveName}  ${event.vmName}`;
+    case "network.policy_changed":
+      return `${event.vmName ?? "default"}  ${event.mode}${event.vmName !== null && event.source === "default" ? ", the default" : ""}`;
+    case "service.created":
+    case "service.deleted":
+      return event.serviceName;
     case "gap":
       return gaps[event.reason];
   }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { GuestProcess, GuestStats, Drive, Event, Status, Vm, VmHistory } from "@workfort/contract";
+import type { GuestProcess, GuestStats, Drive, Event, NetworkStatus, Status, Vm, VmHistory } from "@workfort/contract";
 import { statusText } from "../../src/commands/status.ts";
 import { painter } from "../../src/format/colour.ts";
 import { attachmentText, driveDetail, driveTable } from "../../src/views/drive.ts";
@@ -34,6 +34,7 @@ const vm: Vm = {
   workspaceName: "dev",
   imageName: "base",
   drives: [],
+  network: null,
   running: { kind: "qemu", accelerator: "tcg", reason: "no kernel boots on /dev/kvm", pid: 4711, confinement },
   createdAt: now - 3 * 86_400_000,
   startedAt: now - 90_000,
@@ -171,6 +172,20 @@ test("a history that is long ends with how much is left", async () => {
   assert.match(text, /its agent never answered, ended after 5 ms \(the VMM ended, VMM ended by SIGKILL\)/);
 });
 
+const networkStatus: NetworkStatus = {
+  mode: "auto",
+  way: "pasta",
+  usable: true,
+  reason: "pasta joins it to the host's network",
+  hint: null,
+  bridge: "nexbr0",
+  ipv4Subnet: "10.213.0.0/16",
+  ipv6Subnet: "fd5f:2113:61c5::/64",
+  dnsServers: ["192.0.2.53"],
+  gatewayPid: 4712,
+  attachedCount: 1,
+};
+
 test("status is one screen", () => {
   const status: Status = {
     version: "0.1.0",
@@ -202,6 +217,7 @@ test("status is one screen", () => {
       driveCount: 0,
       unknown: [],
     },
+    network: networkStatus,
     database: "/s/nexus.db",
     config: null,
     notices: ["records were set aside"],
@@ -255,11 +271,16 @@ test("an event is one line, whatever a guest has a word in", () => {
   const base = { id: "0123456789ab-1", at: now, vmId: vm.id, vmName: "dev" };
   const line = (event: object): string => eventLine({ ...base, ...event } as Event, plain).slice(21);
   const change = { type: "vm.state_changed", from: "running", to: "crashed", reason: "it\x1b said\nno" };
-  assert.equal(line(change), "vm.state_changed    dev  running → crashed: it\\x1b said no\n");
+  assert.equal(line(change), "vm.state_changed        dev  running → crashed: it\\x1b said no\n");
   const ended = { type: "process.ended", processId: "p", exitCode: null, signal: "K\x1b", timedOut: true };
-  assert.equal(line(ended), "process.ended       dev  p  signal K\\x1b, its time was up\n");
+  assert.equal(line(ended), "process.ended           dev  p  signal K\\x1b, its time was up\n");
+  const policy = { type: "network.policy_changed", mode: "allow", source: "vm" };
+  assert.equal(line(policy), "network.policy_changed  dev  allow\n");
+  assert.equal(line({ ...policy, source: "default" }), "network.policy_changed  dev  allow, the default\n");
+  const byDefault = { ...policy, vmId: null, vmName: null, source: "default" };
+  assert.equal(line(byDefault), "network.policy_changed  default  allow\n");
   assert.equal(line({ type: "daemon.stopping" }), "daemon.stopping\n");
-  assert.equal(line({ type: "gap", reason: "forgotten" }), "gap                 older events are no longer held\n");
+  assert.equal(line({ type: "gap", reason: "forgotten" }), "gap                     older events are no longer held\n");
 });
 
 const guestProcess: GuestProcess = {

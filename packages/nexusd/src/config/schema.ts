@@ -1,5 +1,18 @@
 import { isIP } from "node:net";
-import { exactly, MemoryMiB, oneOf, says, trueOrFalse, VcpuCount, VmmChoice, wholeNumber } from "@workfort/contract";
+import {
+  exactly,
+  MemoryMiB,
+  NetworkMode,
+  oneOf,
+  says,
+  SetNetworkPolicy,
+  trueOrFalse,
+  VcpuCount,
+  VmmChoice,
+  wholeNumber,
+  wholePolicy,
+} from "@workfort/contract";
+import { canonicalIpv6Subnet, ipv4SubnetAllowed, ipv6SubnetAllowed, isIpv4Subnet, isIpv6Subnet } from "@workfort/core";
 import * as z from "zod";
 
 /** keys under a heading; a heading with nothing under it is YAML's null */
@@ -18,6 +31,18 @@ function isTcpAddress(text: string): boolean {
   const bracketed = /^\[(.+)\]$/.exec(host)?.[1];
   return host === "localhost" || (bracketed === undefined ? isIP(host) === 4 : isIP(bracketed) === 6);
 }
+
+const checked = (allowed: string, isAllowed: (text: string) => boolean): z.ZodString =>
+  z.string(says(allowed)).refine(isAllowed, says(allowed));
+
+const dnsServerAllowed = "must be an IP address, or address:port such as 192.0.2.53:53 or [2001:db8::53]:53";
+const DnsServer = checked(
+  dnsServerAllowed,
+  (text) => isIP(text) !== 0 || (isTcpAddress(text) && !text.startsWith("localhost")),
+);
+
+/** as many as a resolver of glibc would ask, and some more */
+const maxDnsServers = 8;
 
 /** `nexus.yaml`; every key may be left out */
 export const Config = section({
@@ -40,6 +65,20 @@ export const Config = section({
     confine: trueOrFalse()
       .default(true)
       .describe("false leaves VMMs all files of the host, for a program that needs more of them than WorkFort knows"),
+  }),
+  network: section({
+    mode: NetworkMode.default("auto").describe("how guests reach the outside, or off"),
+    ipv4Subnet: checked(ipv4SubnetAllowed, isIpv4Subnet).default("10.213.0.0/16"),
+    ipv6Subnet: checked(ipv6SubnetAllowed, isIpv6Subnet).default("fd5f:2113:61c5::/64").transform(canonicalIpv6Subnet),
+    dns: z
+      .array(DnsServer, says("must be a list of addresses"))
+      .min(1, "must be a list of addresses")
+      .max(maxDnsServers, `must be at most ${maxDnsServers} addresses`)
+      .optional()
+      .describe("whom names are asked of; by default the host's own resolvers"),
+    policy: SetNetworkPolicy.default({})
+      .transform(wholePolicy)
+      .describe("of VMs without their own, until another default is set by the API"),
   }),
   memory: section({
     limitMiB: wholeNumber(0, 64 * 1_048_576, "MiB")

@@ -10,11 +10,12 @@ import {
 import type { FileOperation } from "./file-handlers.ts";
 import type { ForwardOperation } from "./forward-handlers.ts";
 import { Bytes, type Handlers } from "./handlers.ts";
+import type { NetworkOperation } from "./network-handlers.ts";
 import type { TerminalOperation } from "./terminal-handlers.ts";
 
 type VmOperation = Exclude<
   Extract<keyof Handlers, `vm.${string}` | `process.${string}`>,
-  FileOperation | TerminalOperation | ForwardOperation
+  FileOperation | ForwardOperation | NetworkOperation | TerminalOperation
 >;
 
 /** VMs, and the processes in them */
