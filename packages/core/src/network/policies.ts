@@ -11,6 +11,7 @@ import { notFound } from "../errors.ts";
 import type { EventSink } from "../events.ts";
 import type { Store } from "../ports.ts";
 import type { VmRecord } from "../records.ts";
+import { CompiledPolicy } from "./policy.ts";
 
 /**
  * What VMs may reach, as records: a policy of their own, or the default one. The default is the configuration's until
@@ -77,7 +78,8 @@ export class Policies {
         `the policy of VM "${vm.name}" would have ${entries.length} entries, and may have ${maxAllowEntries}`,
       );
     const mode = policy.mode === "none" && entries.length === 0 ? "none" : "allow";
-    this.#record(() => this.#store.setNetworkPolicy(vm.id, { ...policy, mode, allow: entries }), vm);
+    const edited = requireUsable({ ...policy, mode, allow: entries });
+    this.#record(() => this.#store.setNetworkPolicy(vm.id, edited), vm);
     return this.inForce(vm.id);
   }
 
@@ -86,7 +88,7 @@ export class Policies {
     const known = this.#store.listHostServices().map(({ name }) => name);
     const unknown = asked.services?.find((name) => !known.includes(name));
     if (unknown !== undefined) throw notFound("service", unknown);
-    return wholePolicy(asked);
+    return requireUsable(wholePolicy(asked));
   }
 
   /** Takes a host service out of every policy, so that another of its name is not given to anybody unasked. */
@@ -118,6 +120,12 @@ export class Policies {
       { durable: true },
     );
   }
+}
+
+/** Refuses here what the gateway could make no rules of. */
+function requireUsable(policy: NetworkPolicy): NetworkPolicy {
+  void new CompiledPolicy(policy, []);
+  return policy;
 }
 
 function requireInterface(vm: VmRecord): void {
