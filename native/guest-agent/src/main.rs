@@ -3,10 +3,11 @@
 //!
 //! One thread, but for `stats`. `boot` turns the initramfs into a running system; `transport` keeps the lines to the
 //! host; `http` answers requests on them; `process` and `terminal` hold what outlives any line; `files` has workers read
-//! and change files; `stats` tells what the guest uses; `power` ends the VM.
+//! and change files; `connections` carries the host to what listens in the guest; `stats` tells what the guest uses; `power` ends the VM.
 #![deny(unsafe_op_in_unsafe_fn)]
 
 mod boot;
+mod connections;
 mod device_events;
 mod files;
 mod guest_file;

@@ -80,6 +80,11 @@ impl Failure {
         failure
     }
 
+    /// Nothing in the guest takes a connection there.
+    pub fn connection_refused(message: &str) -> Self {
+        Self::new(StatusCode::BAD_GATEWAY, "connection_refused", message)
+    }
+
     /// A pipe, a socket or a device where a file with content is needed.
     pub fn not_a_file(what: &str) -> Self {
         Self::new(StatusCode::CONFLICT, "not_a_file", &format!("{what}: not a regular file"))

@@ -18,6 +18,7 @@ pub use failure::Failure;
 pub use query::Query;
 
 use crate::boot::Booted;
+use crate::connections::Connections;
 use crate::files::Crew;
 use crate::process::Processes;
 use crate::sys::FileLimit;
@@ -34,13 +35,14 @@ pub struct Agent {
     pub terminals: Rc<Terminals>,
     /// who works on files
     pub crew: Rc<Crew>,
+    pub connections: Rc<Connections>,
 }
 
 impl Agent {
     pub fn new(userspace_start_ms: f64, booted: Booted, file_limit: FileLimit) -> Self {
         let processes = Rc::new(Processes::new(file_limit));
         let terminals = Rc::new(Terminals::new(processes.clone()));
-        Agent { userspace_start_ms, booted, processes, terminals, crew: Rc::default() }
+        Agent { userspace_start_ms, booted, processes, terminals, crew: Rc::default(), connections: Rc::default() }
     }
 }
 

@@ -13,7 +13,7 @@ use serde_json::json;
 use super::query::Query;
 use super::{Agent, Failure, read_json, send_empty, send_head, send_json, terminals};
 use crate::process::{self, Process, SignalRequest, StartRequest};
-use crate::{files, identity, power, stats};
+use crate::{connections, files, identity, power, stats};
 
 const OUTPUT_STREAM: &str = "application/vnd.workfort.output";
 
@@ -50,6 +50,7 @@ pub async fn route(
         ["v1", "processes", _, "output"] => Query::parse(head.uri.query(), &["stdout", "stderr", "follow"]),
         ["v1", "processes", _, "stdin"] => Query::parse(head.uri.query(), &["offset", "close"]),
         ["v1", "ends"] => Query::parse(head.uri.query(), &["after", "wait"]),
+        ["v1", "connections"] => Query::parse(head.uri.query(), &["port", "socket"]),
         ["v1", "terminals", _, "attach"] => Query::parse(head.uri.query(), &["columns", "rows"]),
         _ => Query::parse(head.uri.query(), &[]),
     }?;
@@ -64,6 +65,9 @@ pub async fn route(
         (&Method::POST, ["v1", "identity"]) => {
             identity::apply(&read_json(&mut body).await?)?;
             send_json(respond, StatusCode::OK, &json!({}));
+        }
+        (&Method::POST, ["v1", "connections"]) => {
+            connections::serve(&agent.connections, &query, body, respond).await?;
         }
         (&Method::POST, ["v1", "power"]) => {
             let PowerRequest { action: PowerAction::Poweroff | PowerAction::Reboot, grace_ms } =

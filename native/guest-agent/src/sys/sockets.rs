@@ -69,6 +69,17 @@ pub fn route_socket() -> io::Result<OwnedFd> {
     unsafe { Ok(OwnedFd::from_raw_fd(check(libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_ROUTE))?)) }
 }
 
+/// Whether closing a TCP socket aborts the connection, with what has not arrived yet.
+pub fn abort_on_close(socket: &impl AsRawFd, abort: bool) -> io::Result<()> {
+    let linger = libc::linger { l_onoff: abort.into(), l_linger: 0 };
+    let size = size_of::<libc::linger>() as libc::socklen_t;
+    // SAFETY: the record is valid for reading its size.
+    let result = unsafe {
+        libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_LINGER, (&raw const linger).cast(), size)
+    };
+    check(result).map(drop)
+}
+
 /// Brings the loopback interface up.
 pub fn loopback_up() -> io::Result<()> {
     // SAFETY: `request` is a valid ifreq with a NUL-terminated name.

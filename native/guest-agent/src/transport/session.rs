@@ -15,7 +15,8 @@ const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 /// for all streams, so that processes that do not read cannot hold up those that do
 const CONNECTION_WINDOW_BYTES: u32 = MAX_STREAMS * STREAM_WINDOW_BYTES;
 const MAX_FRAME_BYTES: u32 = 1024 * 1024;
-const MAX_STREAMS: u32 = 256;
+/// as many for connections into the guest as there may be, and as many for everything else
+const MAX_STREAMS: u32 = 512;
 const HEADER_LIST_BYTES: u32 = 65_536;
 /// queued for one stream before its sender has to wait
 const SEND_BUFFER_BYTES: usize = 256 * 1024;

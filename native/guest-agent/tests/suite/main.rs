@@ -8,6 +8,7 @@ mod place;
 
 mod archives;
 mod bounds;
+mod connections;
 mod endurance;
 mod files;
 mod hostility;

@@ -48,6 +48,11 @@ impl Place {
         names_in(&self.0)
     }
 
+    /// the query of a connection to a socket in it
+    pub fn query(&self, name: &str) -> String {
+        format!("socket={}", escape(&self.text(name)))
+    }
+
     /// `/v1/files/<what>` of something in it, with more of a query
     pub fn url(&self, what: &str, name: &str, more: &str) -> String {
         format!("/v1/files/{what}?path={}{more}", escape(&self.text(name)))
