@@ -8,13 +8,18 @@ import type {
   GatewayState,
   GatewayVm,
 } from "@workfort/host/network/gateway-protocol.ts";
+import { Doorway } from "./check/doorway.ts";
+import { httpDoor } from "./check/http-door.ts";
+import { tlsDoor } from "./check/tls-door.ts";
 import { Denials } from "./denials/denials.ts";
+import { RefusedPackets } from "./denials/refused-packets.ts";
 import { Answerer } from "./dns/answerer.ts";
 import { NameServer } from "./dns/name-server.ts";
 import { Resolver } from "./dns/resolver.ts";
 import { Guest } from "./guest.ts";
 import { Links } from "./links/links.ts";
 import { Rules } from "./rules/rules.ts";
+import { ServiceDoors } from "./service-doors.ts";
 import { Turns } from "./turns.ts";
 
 /**
@@ -30,16 +35,20 @@ export class Gateway {
   readonly #byAddress = new Map<string, Guest>();
   readonly #turns = new Turns();
   readonly #names: NameServer;
+  readonly #checks: readonly Doorway[];
+  readonly #services: ServiceDoors;
+  readonly #packets: RefusedPackets;
   #settings: GatewaySettings | null = null;
   #closed: readonly AddressRange[] = [];
   #listening = "";
 
   constructor() {
     const answerer = new Answerer({ resolver: this.#resolver, rules: this.#rules, denials: this.denials });
-    this.#names = new NameServer(
-      (address) => this.#byAddress.get(address) ?? null,
-      (query, guest) => answerer.answer(query, guest, this.#requireSettings()),
-    );
+    const guestAt = (address: string): Guest | null => this.#byAddress.get(address) ?? null;
+    this.#names = new NameServer(guestAt, (query, guest) => answerer.answer(query, guest, this.#requireSettings()));
+    this.#checks = [httpDoor, tlsDoor].map((door) => new Doorway(guestAt, door(this.#resolver, this.denials)));
+    this.#services = new ServiceDoors(guestAt);
+    this.#packets = new RefusedPackets((number) => this.#byNumber(number), this.denials);
   }
 
   get vmIds(): string[] {
@@ -119,7 +128,8 @@ export class Gateway {
 
   /** Stops answering. Rules and taps stay: they are what holds while no gateway is there. */
   close(): void {
-    this.#names.close();
+    this.#stopListening();
+    this.#packets.close();
     for (const guest of this.#guests.values()) guest.endConnections();
   }
 
@@ -140,15 +150,28 @@ export class Gateway {
     for (const { vm, policy } of ruled) this.#keep(vm, policy);
     await this.#links.removeOthers(vms, settings);
     await this.#links.attach(vms, settings);
+    this.#packets.start();
     await this.#listen([settings.ipv4.gateway, settings.ipv6.gateway]);
+    await this.#services.offer(settings);
   }
 
   async #listen(addresses: string[]): Promise<void> {
     if (this.#listening === addresses.join()) return;
-    this.#names.close();
-    this.#listening = "";
+    this.#stopListening();
     await this.#names.listen(addresses);
+    for (const door of this.#checks) await door.listen(addresses);
     this.#listening = addresses.join();
+  }
+
+  #stopListening(): void {
+    this.#names.close();
+    for (const door of this.#checks) door.close();
+    this.#services.close();
+    this.#listening = "";
+  }
+
+  #byNumber(number: number): Guest | null {
+    return this.#guests.values().find(({ vm }) => vm.number === number) ?? null;
   }
 
   #keep(vm: GatewayVm, policy: CompiledPolicy): void {

@@ -101,6 +101,17 @@ export class CompiledPolicy {
     return !this.#isClosed(address) || this.#opens(address, port, "tcp");
   }
 
+  /** Why a connection to an address is not allowed, in plain words. */
+  refusal(text: string, port: number | null): string {
+    if (this.mode === "none") return "the policy allows nothing";
+    if (port !== null && dnsPorts.includes(port)) return "DNS servers other than the workplace's own are closed";
+    const address = parseAddress(text);
+    if (address !== null && this.#isClosed(address))
+      return "the address is private or the host's, and no entry names it";
+    if (this.mode === "open") return "the address is that of a resolver over HTTPS, or of another guest";
+    return "no entry of the policy allows it";
+  }
+
   #opens(address: Address, port: number, protocol: Protocol): boolean {
     return this.ranges.some(({ range, ports }) => contains(range, address) && hasPort(ports, port, protocol));
   }

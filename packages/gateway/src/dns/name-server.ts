@@ -1,6 +1,7 @@
 import { createSocket, type RemoteInfo, type Socket as UdpSocket } from "node:dgram";
 import { once } from "node:events";
 import { createServer, isIPv6, type Server, type Socket } from "node:net";
+import { writeTo } from "../check/byte-reader.ts";
 import type { Guest } from "../guest.ts";
 import { answerTo, readMessage, responseCode, writeMessage, type DnsMessage } from "./message.ts";
 
@@ -99,7 +100,7 @@ export class NameServer {
           const bytes = writeMessage(await this.#answered(query, guest));
           const prefix = Buffer.alloc(2);
           prefix.writeUInt16BE(bytes.length);
-          if (!socket.write(Buffer.concat([prefix, bytes]))) await once(socket, "drain");
+          await writeTo(socket, Buffer.concat([prefix, bytes]));
         }
       }
       socket.end();

@@ -58,3 +58,104 @@ export async function udp(inside: Namespace, target: { address: string; port: nu
     return answer;
   }, target);
 }
+
+export interface Told {
+  responseCode: number;
+  truncated: boolean;
+  /** of A and AAAA */
+  addresses: string[];
+  types: number[];
+  ttl: number | null;
+  /** the whole message, in latin1 */
+  text: string;
+}
+
+/** Asks a DNS server; null where it does not answer. */
+export async function dns(
+  inside: Namespace,
+  question: { server: string; name: string; type?: number; tcp?: boolean; edns?: number; waitMs?: number },
+): Promise<Told | null> {
+  return await inside.run(async ({ dns, net, dgram }, question) => {
+    const { server, name, type = 1, tcp = false, edns, waitMs = 20_000 } = question;
+    const query = {
+      ...dns.answerTo(dns.readMessage(Buffer.alloc(12)), 0),
+      id: 4711,
+      response: false,
+      recursionDesired: true,
+      questions: [{ name, type, class: 1 }],
+      edns: edns === undefined ? null : { payloadBytes: edns, dnssec: false },
+    };
+    const bytes = dns.writeMessage(query);
+    const answer = await new Promise<Buffer | null>((resolve) => {
+      const timer = setTimeout(() => resolve(null), waitMs);
+      const done = (bytes: Buffer | null): void => {
+        clearTimeout(timer);
+        resolve(bytes);
+      };
+      if (tcp) {
+        const socket = net.connect({ host: server, port: 53 });
+        let held = Buffer.alloc(0);
+        socket.on("error", () => done(null));
+        socket.on("close", () => done(null));
+        socket.on("data", (chunk: Buffer) => {
+          held = Buffer.concat([held, chunk]);
+          if (held.length < 2 || held.length < 2 + held.readUInt16BE(0)) return;
+          done(held.subarray(2));
+          socket.destroy();
+        });
+        const prefix = Buffer.alloc(2);
+        prefix.writeUInt16BE(bytes.length);
+        socket.write(Buffer.concat([prefix, bytes]));
+      } else {
+        const socket = dgram.createSocket(server.includes(":") ? "udp6" : "udp4");
+        socket.on("message", (bytes) => (done(bytes), socket.close()));
+        socket.on("error", () => done(null));
+        socket.send(bytes, 53, server);
+      }
+    });
+    if (answer === null) return null;
+    const message = dns.readMessage(answer);
+    return {
+      responseCode: message.responseCode,
+      truncated: message.truncated,
+      addresses: message.answers.flatMap((record) => dns.addressOf(record) ?? []),
+      types: message.answers.map((record) => record.type),
+      ttl: message.answers.at(-1)?.ttl ?? null,
+      text: answer.toString("latin1"),
+    };
+  }, question);
+}
+
+/** Sends bytes piece by piece and gathers what comes back, until `until` is in it or the other end closes. */
+export async function converse(
+  inside: Namespace,
+  talk: { address: string; port: number; send: string[]; until?: string; end?: boolean; pauseMs?: number },
+): Promise<string> {
+  return await inside.run(async ({ net }, { address, port, send, until, end = false, pauseMs = 0 }) => {
+    const socket = net.connect({ host: address, port, allowHalfOpen: true, noDelay: true });
+    let text = "";
+    const closed = new Promise<void>((resolve) => {
+      const timer = setTimeout(() => {
+        text += "<TIMEOUT>";
+        socket.destroy();
+      }, 20_000);
+      socket.on("data", (chunk: Buffer) => {
+        text += chunk.toString("latin1");
+        if (until !== undefined && text.includes(until)) socket.destroy();
+      });
+      socket.on("end", () => socket.end());
+      socket.on("error", (error: NodeJS.ErrnoException) => (text += `<${error.code}>`));
+      socket.on("close", () => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+    for (const piece of send) {
+      socket.write(Buffer.from(piece, "latin1"));
+      if (pauseMs > 0) await new Promise((next) => setTimeout(next, pauseMs));
+    }
+    if (end) socket.end();
+    await closed;
+    return text;
+  }, talk);
+}

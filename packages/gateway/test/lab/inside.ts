@@ -1,5 +1,7 @@
 import { createInterface } from "node:readline";
-import * as dns from "../../src/dns/message.ts";
+import * as message from "../../src/dns/message.ts";
+import * as name from "../../src/dns/name.ts";
+import * as record from "../../src/dns/record.ts";
 import * as net from "node:net";
 import * as dgram from "node:dgram";
 import * as http from "node:http";
@@ -7,6 +9,7 @@ import * as tls from "node:tls";
 import { runInThisContext } from "node:vm";
 
 /** Runs functions that a test sends as text, in the namespace this process was started in; answers a line for each. */
+const dns = { ...message, ...name, ...record };
 export const tools = { net, dgram, http, tls, dns, kept: new Map<string, unknown>() };
 export type Tools = typeof tools;
 

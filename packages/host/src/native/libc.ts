@@ -85,6 +85,21 @@ export function sendDatagram(path: string, text: string): void {
   }
 }
 
+/** Opens a netlink socket of this network namespace. What comes is read from the descriptor, as of a file. */
+export function openNetlink(protocol: number): number {
+  const netlink = 16; // AF_NETLINK
+  const raw = 3 | 0o2000000; // SOCK_RAW | SOCK_CLOEXEC
+  const fd = libc().socket(netlink, raw, protocol) as number;
+  if (fd < 0) throw new SystemCallError("socket", koffi.errno(), "AF_NETLINK");
+  return fd;
+}
+
+/** Sends a message to the kernel. */
+export function sendNetlink(fd: number, message: Buffer): void {
+  if ((libc().sendto(fd, message, message.length, 0, null, 0) as number) < 0)
+    throw new SystemCallError("sendto", koffi.errno(), "AF_NETLINK");
+}
+
 function errnoName(errno: number): string {
   for (const [name, value] of Object.entries(koffi.os.errno)) if (value === errno) return name;
   return `errno ${errno}`;
