@@ -21,6 +21,7 @@ const adapters: Record<string, readonly string[]> = {
   confinement: ["process", "storage"],
   guest: [],
   ingress: [],
+  network: ["confinement", "process"],
   storage: ["native", "process"],
   store: [],
   kernels: ["assets"],

@@ -37,6 +37,8 @@ export function pathsOf(locations: Locations) {
     run: (vmId: string) => join(runtimeDirectory, "vms", bareId(vmId)),
     /** sockets of host services, each named as its service: the gateway brings there what guests begin */
     hostServices: join(runtimeDirectory, "network", "services"),
+    /** what the workplace's network namespace is held, joined and ruled by */
+    network: networkPaths(join(runtimeDirectory, "network")),
     /** where Firecracker's jailer makes the file systems that its VMMs see; not at run-time files, which hold no devices */
     jails: join(dataDirectory, "jails"),
   } as const;
@@ -57,6 +59,23 @@ export function requireRoomForSockets(paths: Paths): void {
       `${dirname(paths.runs)} lies too deep for sockets: a VM's would have ${over} bytes more than the ${socketPathBytes} that a socket's path may have`,
       { hint: "set XDG_RUNTIME_DIR to a shorter directory" },
     );
+}
+
+function networkPaths(directory: string) {
+  return {
+    directory,
+    /** the run of the process that keeps the namespace */
+    holder: join(directory, "holder"),
+    /** of pasta, where it makes the uplink */
+    uplink: join(directory, "uplink"),
+    gateway: join(directory, "gateway"),
+    /** on which the gateway is told what to do */
+    control: join(directory, "gateway", "control"),
+    /** sockets of host services, one a service */
+    services: join(directory, "services"),
+    /** which namespace it is */
+    namespace: join(directory, "namespace.json"),
+  } as const;
 }
 
 /** What one run of a VM has on disk: `vmm` is the VMM's own directory, the rest is kept from it. */

@@ -87,14 +87,17 @@ export class Confinement {
   /** Makes what holds a run, and writes it into its directory first. */
   async hold(about: {
     directory: string;
-    vmName: string;
+    /** of its service or control group; the directory's own where it is absent */
+    name?: string;
+    /** for those who look at services */
+    description: string;
     limits: { memoryMiB: number; vcpuCount: number };
     jail: string | null;
     env: Record<string, string>;
   }): Promise<Hold> {
     const { directory, jail } = about;
     const grouping = await this.#group();
-    const name = basename(directory);
+    const name = about.name ?? basename(directory);
     const limits: Limits = {
       memoryBytes: (about.limits.memoryMiB + spareMiB) * 1024 ** 2,
       processors: about.limits.vcpuCount + spareProcessors,
@@ -105,8 +108,8 @@ export class Confinement {
       const { manager } = grouping;
       const unit = `workfort-${name}.service`;
       await held({ kind: "systemd", manager, unit });
-      const description = `WorkFort VM ${about.vmName}`;
-      return { launcher: serviceWords({ manager, unit, description, limits, env: about.env }), cgroups: [] };
+      const { description, env } = about;
+      return { launcher: serviceWords({ manager, unit, description, limits, env }), cgroups: [] };
     }
     if (grouping.kind === "cgroup") {
       const cgroups = cgroupPaths(grouping.hierarchies, name);

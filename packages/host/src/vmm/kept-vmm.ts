@@ -81,7 +81,7 @@ async function startHeld(start: KeptStart): Promise<KeeperStarted> {
   const { directory, confinement, vmName, limits, jail, argv, files, namespaces } = start;
   const { launcher, cgroups } = await confinement.hold({
     directory,
-    vmName,
+    description: `WorkFort VM ${vmName}`,
     limits,
     jail: jail?.directory ?? null,
     env: inherited,
