@@ -125,6 +125,10 @@ export const commandTable: Readonly<Record<string, Entry>> = {
         summary: "Show what a VM uses of the host, and what its disks have done",
         load: () => import("./commands/vm/metrics.ts"),
       },
+      network: {
+        summary: "Show a VM's interface, what it may reach, and what it has sent and received",
+        load: () => import("./commands/vm/network.ts"),
+      },
       top: { summary: "Show what runs in a VM, again and again", load: () => import("./commands/vm/top.ts") },
       timing: { summary: "Show where a VM's boots spend their time", load: () => import("./commands/vm/timing.ts") },
       history: { summary: "Show a VM's states and boots", load: () => import("./commands/vm/history.ts") },
@@ -194,6 +198,76 @@ export const commandTable: Readonly<Record<string, Entry>> = {
         summary: "Delete a data drive that is not attached",
         load: () => import("./commands/drive/delete.ts"),
         aliases: ["rm"],
+      },
+    },
+  },
+  network: {
+    summary: "The network of guests, and what each may reach",
+    aliases: ["net"],
+    commands: {
+      status: {
+        summary: "How guests get their network, and whether it can be used",
+        load: () => import("./commands/network/status.ts"),
+      },
+      policy: {
+        summary: "What VMs may reach",
+        commands: {
+          get: {
+            summary: "Show the policy of a VM, or the default one",
+            load: () => import("./commands/network/policy/get.ts"),
+          },
+          set: {
+            summary: "Set the policy of a VM, or the default one",
+            load: () => import("./commands/network/policy/set.ts"),
+          },
+          allow: {
+            summary: "Add entries to a VM's policy",
+            load: () => import("./commands/network/policy/allow.ts"),
+          },
+          deny: {
+            summary: "Take entries out of a VM's policy",
+            load: () => import("./commands/network/policy/deny.ts"),
+          },
+          clear: {
+            summary: "Give a VM the default policy again",
+            load: () => import("./commands/network/policy/clear.ts"),
+          },
+        },
+      },
+      presets: {
+        summary: "The presets of network policies, and what they stand for",
+        load: () => import("./commands/network/presets.ts"),
+      },
+      log: {
+        summary: "Show what guests wanted and were not let through to",
+        load: () => import("./commands/network/log.ts"),
+      },
+      service: {
+        summary: "Things of the host that VMs may use",
+        commands: {
+          create: {
+            summary: "Offer something of the host to the VMs whose policy names it",
+            load: () => import("./commands/network/service/create.ts"),
+          },
+          list: {
+            summary: "List host services",
+            load: () => import("./commands/network/service/list.ts"),
+            aliases: ["ls"],
+          },
+          delete: {
+            summary: "Take a host service away, out of every policy too; its connections end",
+            load: () => import("./commands/network/service/delete.ts"),
+            aliases: ["rm"],
+          },
+        },
+      },
+      reconcile: {
+        summary: "Compare the network's parts with what should be there, and remove what is left over",
+        load: () => import("./commands/network/reconcile.ts"),
+      },
+      reset: {
+        summary: "Take the whole network away, while no VM has an interface",
+        load: () => import("./commands/network/reset.ts"),
       },
     },
   },

@@ -1,4 +1,4 @@
-import { Name, Reference, Vm, VmState } from "@workfort/contract";
+import { Name, NetworkPolicy, Reference, Vm, VmState } from "@workfort/contract";
 import * as z from "zod";
 import { changes, destroys, reads, tool } from "../tool.ts";
 
@@ -42,12 +42,17 @@ export const vmList = tool({
 export const vmInspect = tool({
   name: "vm_inspect",
   title: "Inspect a VM",
-  description: 'Shows everything that is known of one VM: state, drives, VMM, warnings. Example: {"vm": "dev"}.',
+  description:
+    'Shows everything that is known of one VM: state, drives, VMM, warnings, and in networkPolicy what it may reach, which only the owner changes. Example: {"vm": "dev"}.',
   input: z.object({ vm }),
-  output: Vm,
+  output: Vm.extend({ networkPolicy: NetworkPolicy.nullable().describe("null where it has no network interface") }),
   annotations: reads,
   async run({ vm: name }, { daemon, signal }) {
-    const data = await daemon.call("vm.get", { params: { vm: name } }, { signal });
+    const [one, { policy }] = await Promise.all([
+      daemon.call("vm.get", { params: { vm: name } }, { signal }),
+      daemon.call("vm.network.get", { params: { vm: name } }, { signal }),
+    ]);
+    const data = { ...one, networkPolicy: policy?.policy ?? null };
     return { data, text: JSON.stringify(data, null, 2) };
   },
 });

@@ -6,6 +6,7 @@ import { renderPairs } from "../format/table.ts";
 import { formatAge, formatMiB } from "../format/units.ts";
 import { wrapWords } from "../format/wrap.ts";
 import { show } from "../show.ts";
+import { networkLine } from "../views/network.ts";
 import { storageLine } from "../views/storage.ts";
 import { confinementLine } from "../views/vm.ts";
 
@@ -54,6 +55,7 @@ export function statusText(status: Status, now: number, paint: Paint, columns: n
       ],
       ["Storage", storageLine(storage)],
       ["", paint("dim", `${storage.driver} at ${storage.directory}`)],
+      ["Network", networkLine(status.network, paint)],
       ["Socket", status.socket],
       ["TCP", status.tcp ?? "off"],
       ["Records", status.database],

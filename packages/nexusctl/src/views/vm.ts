@@ -3,6 +3,7 @@ import { printable, type Paint, type Style } from "../format/colour.ts";
 import { renderPairs, renderTable, type Cell, type Column } from "../format/table.ts";
 import { formatAge, formatDuration, formatMiB, formatTime } from "../format/units.ts";
 import { wrapWords } from "../format/wrap.ts";
+import { interfaceLine } from "./network.ts";
 
 const stateStyles: Record<Vm["state"], Style | undefined> = {
   created: undefined,
@@ -71,6 +72,7 @@ export function vmDetail(vm: Vm, now: number, paint: Paint, columns: number): st
         (line) => ["", line === "" ? null : paint("dim", line)] as const,
       ),
       ["Confined", running === null ? null : confinementLine(running.confinement)],
+      ["Network", vm.network === null ? "none" : interfaceLine(vm.network, paint)],
       ["CID", String(vm.cid)],
       ["Created", time(vm.createdAt)],
       ["Started", time(vm.startedAt)],

@@ -1,12 +1,32 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { GuestProcess, GuestStats, Drive, Event, NetworkStatus, Status, Vm, VmHistory } from "@workfort/contract";
+import type {
+  Denial,
+  GuestProcess,
+  GuestStats,
+  Drive,
+  Event,
+  NetworkPolicy,
+  NetworkStatus,
+  Status,
+  Vm,
+  VmHistory,
+} from "@workfort/contract";
 import { statusText } from "../../src/commands/status.ts";
 import { painter } from "../../src/format/colour.ts";
 import { attachmentText, driveDetail, driveTable } from "../../src/views/drive.ts";
 import { historyText } from "../../src/views/history.ts";
 import { eventLine } from "../../src/views/event.ts";
 import { busyPercent, rowsOf, topText } from "../../src/views/top.ts";
+import {
+  countersText,
+  denialLine,
+  leftoverTable,
+  networkLine,
+  networkText,
+  policyText,
+  serviceTable,
+} from "../../src/views/network.ts";
 import { timingOf, timingText } from "../../src/views/timing.ts";
 import { vmDetail, vmTable } from "../../src/views/vm.ts";
 
@@ -226,6 +246,7 @@ test("status is one screen", () => {
   assert.match(text, /^Daemon +running, version 0\.1\.0, pid 4711, up 60s$/m);
   assert.match(text, /^VMM +qemu 7\.2 with software emulation\n +no KVM$/m);
   assert.match(text, /^Kernel +none: VMs cannot start$/m);
+  assert.match(text, /^Network +pasta, 10\.213\.0\.0\/16, 1 VM attached$/m);
   assert.match(text, /^Storage +1 GiB of 2 GiB free, 1 image, 3 workspaces, 0 drives$/m);
   assert.match(text, /^notice: records were set aside\n$/m);
 });
@@ -354,4 +375,107 @@ test("a table of processes keeps to the terminal, and shows no control character
   const whole = await topText(stats, null, plain, { lines: Infinity, columns: Infinity });
   assert.match(whole, /^Memory +100 MiB of 256 MiB\nDisks +\/: does not answer\nProcesses +1, 3 threads$/m);
   assert.match(whole, /^ *7 +1 +root +S +- +1\.00 s +5 MiB +3 +no\\x1bde$/m);
+});
+
+test("the network says whether it can be used, and if not, why and what is next", () => {
+  const broken: NetworkStatus = {
+    ...networkStatus,
+    usable: false,
+    way: null,
+    reason: "pasta \x1b is missing",
+    hint: "do",
+  };
+  assert.match(
+    networkText(networkStatus, plain),
+    /^Network +can be used\nWhy +pasta joins it.*\nMode +auto, by pasta$/m,
+  );
+  assert.match(networkText(broken, plain), /^Network +none\nWhy +pasta \\x1b is missing\nNext +do\nMode +auto$/m);
+  assert.equal(networkLine(broken, plain), "cannot be used: VMs start without one");
+  assert.equal(networkLine({ ...broken, mode: "off" }, plain), "off");
+});
+
+test("a policy is its mode and its entries, a VM's interface its addresses and whose policy it has", () => {
+  const policy: NetworkPolicy = {
+    mode: "allow",
+    allow: ["preset:npm", "203.0.113.0/24"],
+    encryptedClientHello: "refuse",
+    services: ["models", "mirror"],
+    sendBytesPerSecond: 10 * 1024 ** 2,
+    receiveBytesPerSecond: null,
+  };
+  assert.equal(
+    policyText(policy, "vm", plain),
+    [
+      "Policy            allow: only what is listed  its own",
+      "Allow             preset:npm",
+      "                  203.0.113.0/24",
+      "Encrypted hello   refused",
+      "Services          models, mirror",
+      "Limits            sends at most 10 MiB/s",
+      "",
+    ].join("\n"),
+  );
+  const open: NetworkPolicy = { ...policy, mode: "open", allow: [], services: [], encryptedClientHello: "accept" };
+  const unlimited = policyText({ ...open, sendBytesPerSecond: null }, null, plain);
+  assert.equal(unlimited, "Policy   open: the internet, without private ranges\n");
+  const network = {
+    macAddress: "02:5a:1f:00:9c:3e",
+    ipv4: "10.213.0.2",
+    ipv6: "fd5f:2113:61c5::2",
+    tap: "tapabcdefgh2345",
+    attached: true,
+    policyMode: "open",
+    policySource: "default",
+  } as const;
+  const detail = (one: Vm["network"]): string => vmDetail({ ...vm, network: one }, now, plain, Infinity);
+  assert.match(detail(network), /^Network +10\.213\.0\.2, fd5f:2113:61c5::2, policy open \(the default\)$/m);
+  assert.match(
+    detail({ ...network, attached: false, policySource: "vm" }),
+    /policy open \(its own\) {2}not attached$/m,
+  );
+  assert.match(detail(null), /^Network +none$/m);
+});
+
+test("a denial is one line, whatever name a guest asked for", () => {
+  const denial: Denial = {
+    number: 7,
+    at: now,
+    vmId: vm.id,
+    vmName: "dev",
+    kind: "dns",
+    name: "a\x1b.test",
+    address: null,
+    port: null,
+    protocol: null,
+    reason: "no entry names it",
+    count: 1,
+  };
+  const line = (one: Partial<Denial>): string => denialLine({ ...denial, ...one }, plain).slice(21);
+  assert.equal(line({}), "dev  dns     a\\x1b.test  no entry names it\n");
+  const packet = { kind: "packet", name: null, address: "2001:db8::1", port: 22, protocol: "tcp", count: 3 } as const;
+  assert.equal(line(packet), "dev  packet  [2001:db8::1]:22/tcp  no entry names it  ×3\n");
+  assert.equal(
+    line({ ...packet, name: "b.test", address: "203.0.113.7", count: 1 }),
+    "dev  packet  b.test at 203.0.113.7:22/tcp  no entry names it\n",
+  );
+  assert.equal(line({ kind: "spoof", name: null, protocol: "other" }), "dev  spoof   /other  no entry names it\n");
+});
+
+test("services, leftovers and counters", async () => {
+  const service = { name: "models", port: 11_434, target: "unix:/run/\x1b", createdAt: now - 60_000 };
+  assert.equal(
+    await serviceTable([service], now, plain),
+    "NAME     IN THE GUEST                     LEADS TO         AGE\n" +
+      "models   models.workfort.internal:11434   unix:/run/\\x1b   60s\n",
+  );
+  const leftover = { kind: "tap", name: "tapx", detail: "of no VM", removed: false } as const;
+  assert.equal(
+    await leftoverTable([leftover], plain),
+    "KIND   NAME   REMOVED   DETAIL\ntap    tapx   no        of no VM\n",
+  );
+  const counters = { sentBytes: 2048, sentPackets: 2, receivedBytes: 0, receivedPackets: 0, deniedPackets: 1 };
+  assert.equal(
+    countersText(counters, plain),
+    "Sent       2 KiB in 2 packets\nReceived   0 B in 0 packets\nDenied     1 packet or name\n",
+  );
 });

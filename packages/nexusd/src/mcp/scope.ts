@@ -2,6 +2,15 @@ import { WorkfortError, type CreateVm, type OperationName, type Vm } from "@work
 import { mayTouch, type Tokens } from "@workfort/core";
 import type { Ask } from "./local-daemon.ts";
 
+/** what one VM may reach, and what reaches it from the host, is the owner's to say */
+const ownersAlone: ReadonlySet<OperationName> = new Set([
+  "vm.policy.set",
+  "vm.policy.edit",
+  "vm.policy.clear",
+  "forward.create",
+  "vm.preview",
+]);
+
 /**
  * Asking as a token may. What is not allowed here cannot be asked for, whatever a tool does: operations on one VM go
  * on where the token may touch it, and of the rest only those named here.
@@ -20,8 +29,9 @@ export function askAsToken(
       return { vms: vms.filter((vm) => mayTouch(token, vm.id)) };
     }
     if (name === "vm.create") {
-      const { workspace, ...request } = given.body as CreateVm;
+      const { workspace, network, ...request } = given.body as CreateVm;
       if (workspace !== undefined) throw refused(name); // it may be anybody's
+      if (network !== undefined) throw refused(name);
       const size = {
         memoryMiB: request.memoryMiB ?? defaults.memoryMiB,
         vcpuCount: request.vcpuCount ?? defaults.vcpuCount,
@@ -33,7 +43,7 @@ export function askAsToken(
       );
     }
     const reference = given.params?.["vm"];
-    if (reference === undefined) throw refused(name);
+    if (reference === undefined || ownersAlone.has(name)) throw refused(name);
     // by its id from here on: a name may soon be another's
     const params = { ...given.params, vm: tokens.vmFor(tokenId, reference).id };
     return await ask(name, { ...given, params }, options, bytes);

@@ -1,14 +1,15 @@
-import type { RestartPolicy, VmmChoice } from "@workfort/contract";
+import type { CreateVm, PolicyMode, RestartPolicy, VmmChoice } from "@workfort/contract";
 import type { Cli } from "../../cli.ts";
 import { defineCommand, outputAliases, outputFlags, type OutputFlags } from "../../command.ts";
 import { doing, UsageError } from "../../failures.ts";
 import { formatMiB } from "../../format/units.ts";
+import { policyFlags, policyModes, policyOf, type PolicyFlags } from "../../network/policy-flags.ts";
 import { oneName } from "../../parameters.ts";
 import { parseCount, parseMemory, text } from "../../parse.ts";
 import { show } from "../../show.ts";
 import { startVm, startedText } from "../../start-vm.ts";
 
-interface Flags extends OutputFlags {
+interface Flags extends OutputFlags, PolicyFlags {
   readonly image?: string;
   readonly workspace?: string;
   readonly vcpus?: number;
@@ -16,6 +17,8 @@ interface Flags extends OutputFlags {
   readonly vmm: VmmChoice;
   readonly restart: RestartPolicy;
   readonly startOnBoot?: boolean;
+  readonly noNetwork?: boolean;
+  readonly policy?: PolicyMode;
   readonly start?: boolean;
 }
 
@@ -73,6 +76,14 @@ export default defineCommand({
         withNegated: false,
         brief: "start it whenever the host has booted",
       },
+      noNetwork: { kind: "boolean", optional: true, withNegated: false, brief: "no network interface at all" },
+      policy: {
+        kind: "enum",
+        values: policyModes,
+        optional: true,
+        brief: "a network policy of its own; without one the default holds",
+      },
+      ...policyFlags,
       start: { kind: "boolean", optional: true, withNegated: false, brief: "start it as well" },
       ...outputFlags,
     },
@@ -83,6 +94,7 @@ export default defineCommand({
     ["vm create dev", "from the image base"],
     ["vm create dev --start", "and start it"],
     ["vm create big --vcpus 4 --memory 4G", "with more of the host"],
+    ["vm create agent --preset npm --preset anthropic", "that reaches only what these need"],
     ["vm create again --workspace dev", "on a workspace that a deleted VM left"],
   ],
   async run(cli: Cli, flags: Flags, name: string) {
@@ -90,6 +102,7 @@ export default defineCommand({
       throw new UsageError("--image and --workspace exclude each other", {
         why: ["a VM gets a new workspace of an image, or an existing one"],
       });
+    const network = networkOf(flags);
     const body = {
       name,
       ...(flags.workspace === undefined ? { image: flags.image ?? "base" } : { workspace: flags.workspace }),
@@ -98,6 +111,7 @@ export default defineCommand({
       vmm: flags.vmm,
       restart: flags.restart,
       startOnBoot: flags.startOnBoot ?? false,
+      ...(network === undefined ? {} : { network }),
     };
     const created = await doing(`create VM "${name}"`, () => cli.client.call("vm.create", { body }));
     const { vm, startedMs } = flags.start
@@ -113,3 +127,15 @@ export default defineCommand({
     cli.hint(startedMs === null ? `nexusctl vm start ${vm.name}` : `nexusctl vm exec ${vm.name} -- uname -a`);
   },
 });
+
+/** Nothing where nothing of it is asked for. */
+function networkOf(flags: Flags): CreateVm["network"] {
+  const policy = policyOf(flags.policy, flags);
+  const isGiven = Object.keys(policy).length > 0;
+  if (flags.noNetwork === true && isGiven)
+    throw new UsageError("--no-network and a policy exclude each other", {
+      why: ["a VM without an interface reaches nothing"],
+    });
+  if (flags.noNetwork === true) return { enabled: false };
+  return isGiven ? { enabled: true, policy } : undefined;
+}
