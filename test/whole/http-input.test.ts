@@ -177,6 +177,9 @@ const refused: Record<WithBody, Record<string, readonly unknown[]>> = {
   },
 };
 
+/** of two fields one is to be given */
+const instead: Record<string, string> = { workspace: "image", hostSocket: "hostPort", guestSocket: "guestPort" };
+
 /** what a query needs beside the one that is tried */
 const leastQuery = (name: OperationName): Record<string, string> =>
   row(name).query?.shape["path"] ? { path: "/a" } : {};
@@ -195,13 +198,17 @@ const pairsOf = (key: string): string[] => {
 const taken: Partial<Record<OperationName, Record<string, readonly string[]>>> = {
   "events.watch": { vm: ["nonsense"] },
   "network.log": { vm: ["nonsense"] },
+  "forward.list": { vm: ["nonsense"] },
 };
 /** answers that do not end */
 const endless: ReadonlySet<OperationName> = new Set(["events.watch"]);
 
 const row = (name: OperationName): Operation => operations[name];
 const shapeOf = (name: OperationName): string[] => Object.keys((row(name).body as z.ZodObject).shape);
-const pathOf = (name: OperationName, value = "none"): string => row(name).path.replaceAll(/\{\w+\}/g, value);
+/** parameters that are of a form of their own; the others are names or ids */
+const formed: Record<string, string> = { "{forward}": "fwd_aaaaaaaaaaaa", "{port}": "1" };
+const pathOf = (name: OperationName, value?: string): string =>
+  row(name).path.replaceAll(/\{\w+\}/g, (place) => value ?? formed[place] ?? "none");
 const askFor = (name: OperationName, body?: unknown): Ask => ({ method: row(name).method, path: pathOf(name), body });
 
 /** Fails unless the answer names exactly this field, or a part of it, and says in plain words what is allowed. */
@@ -242,8 +249,8 @@ test("what comes in at the socket", async (context) => {
       for (const name of Object.keys(refused) as WithBody[]) {
         for (const [field, values] of Object.entries(refused[name]))
           for (const value of values) {
-            // a VM has an image or a workspace, not both
-            const body = { ...least[name], ...(field === "workspace" ? { image: undefined } : {}), [field]: value };
+            const other = instead[field];
+            const body = { ...least[name], ...(other === undefined ? {} : { [other]: undefined }), [field]: value };
             assertRefuses(await ask(door, askFor(name, body)), `body.${field}`, [name, body]);
           }
         const more = { ...least[name], nonsense: 1 };
@@ -313,7 +320,7 @@ test("what comes in at the socket", async (context) => {
             method,
             path: row(name)
               .path.replace(/\{\w+\}/, value)
-              .replace(/\{\w+\}/, "p")
+              .replace(/\{\w+\}/, "1")
               .concat(`?${new URLSearchParams(leastQuery(name)).toString()}`),
           });
           assertRefuses(answer, `path.${first}`, [name, value]);
@@ -328,13 +335,13 @@ test("what comes in at the socket", async (context) => {
         const { method, path } = row(name);
         if (!path.includes("{")) continue;
         const query = new URLSearchParams(leastQuery(name));
-        for (const value of ["none", "vm_aaaaaaaaaaaa", "img_aaaaaaaaaaaa"]) {
+        for (const value of [undefined, "vm_aaaaaaaaaaaa", "img_aaaaaaaaaaaa"]) {
           const body = name in least ? least[name as WithBody] : undefined;
           const problem = problemOf(
-            await ask(door, { method, path: `${pathOf(name, value.toLowerCase())}?${query.toString()}`, body }),
+            await ask(door, { method, path: `${pathOf(name, value)}?${query.toString()}`, body }),
           );
-          const expected =
-            /\{process\}|\{terminal\}/.test(path) && value.includes("_") ? "invalid_request" : "not_found";
+          const isNone = /\{(process|terminal|forward|port)\}/.test(path) && value !== undefined;
+          const expected = isNone ? "invalid_request" : "not_found";
           assert.equal(problem.code, expected, `${name} of ${value}: ${problem.detail}`);
         }
       }

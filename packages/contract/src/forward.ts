@@ -7,8 +7,8 @@ import { Name, VmId } from "./names.ts";
 const PortNumber = wholeNumber(1, 65_535);
 
 export const ForwardId = matching(/^fwd_[a-z2-7]{12}$/, "must be fwd_ and 12 characters of a-z and 2-7");
-const guestSocketAllowed = "must be an absolute path in the guest, of at most 107 bytes";
-const SocketPath = matching(/^\/[^\0]{0,106}$/, guestSocketAllowed);
+const socketPath = (where: string) =>
+  matching(/^\/[^\0]{0,106}$/, `must be an absolute path ${where}, of at most 107 characters`);
 
 /** a place on the host whose connections go into a VM, through its agent */
 export const Forward = z.object({
@@ -28,9 +28,11 @@ export type Forward = z.infer<typeof Forward>;
 export const CreateForward = exactly({
   hostAddress: z.union([z.ipv4(), z.ipv6()], says("must be an IP address")).optional().describe("by default 127.0.0.1"),
   hostPort: wholeNumber(0, 65_535).optional().describe("0 takes a free one"),
-  hostSocket: SocketPath.optional().describe("a Unix socket instead of a port; must not exist"),
+  hostSocket: socketPath("on the daemon's machine")
+    .optional()
+    .describe("a Unix socket instead of a port; must not exist"),
   guestPort: PortNumber.optional(),
-  guestSocket: SocketPath.optional(),
+  guestSocket: socketPath("in the guest").optional(),
 })
   .refine((body) => (body.hostPort === undefined) !== (body.hostSocket === undefined), {
     path: ["hostPort"],
