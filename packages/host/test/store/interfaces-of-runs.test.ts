@@ -143,10 +143,21 @@ async function withWorld(use: (world: World) => Promise<void>): Promise<void> {
     const relay = { socketOf: () => "", set: () => Promise.resolve(), close: () => Promise.resolve() };
     const pool = new AddressPool(store, subnets);
     const interfaces = new Interfaces({
-      ...{ store, network: machine.network, relay, pool, policies, subnets, log: silent },
+      store,
+      network: machine.network,
+      relay,
+      pool,
+      policies,
+      subnets,
+      log: silent,
     });
     const supervisor = new Supervisor({
-      ...{ store, events, guests, interfaces, log: silent, memoryLimitMiB: 1024 },
+      store,
+      events,
+      guests,
+      interfaces,
+      log: silent,
+      memoryLimitMiB: 1024,
       storage: { diskPath: () => "/disk" } as never,
       vmms: {
         choose: () =>

@@ -39,7 +39,7 @@ export const policyFlags = {
 } as const;
 
 /** The entries of all three flags; none where none of them is given. */
-export function entriesOf({ allow, preset, allowFile }: PolicyFlags): string[] | undefined {
+function entriesOf({ allow, preset, allowFile }: PolicyFlags): string[] | undefined {
   if (allow === undefined && preset === undefined && allowFile === undefined) return undefined;
   const presets = (preset ?? []).map((name) => `preset:${name}`);
   return [...new Set([...presets, ...(allow ?? []), ...(allowFile === undefined ? [] : entriesIn(allowFile))])];

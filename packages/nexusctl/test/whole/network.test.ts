@@ -98,8 +98,15 @@ test("a day of policies with nexusctl", async (context) => {
       await ok("network", "service", "rm", "models");
       assert.deepEqual((await json<PolicyInForce>("network", "policy", "get", "plain")).policy.services, []);
       assert.deepEqual(await told, [
-        ...["plain allow vm", "plain allow vm", "plain allow vm", "plain open default", "null open default"],
-        ...["service.created", "plain none vm", "plain none vm", "service.deleted"],
+        "plain allow vm",
+        "plain allow vm",
+        "plain allow vm",
+        "plain open default",
+        "null open default",
+        "service.created",
+        "plain none vm",
+        "plain none vm",
+        "service.deleted",
       ]);
     });
 
