@@ -35,8 +35,6 @@ export function pathsOf(locations: Locations) {
     socket: locations.socket,
     runs: join(runtimeDirectory, "vms"),
     run: (vmId: string) => join(runtimeDirectory, "vms", bareId(vmId)),
-    /** sockets of host services, each named as its service: the gateway brings there what guests begin */
-    hostServices: join(runtimeDirectory, "network", "services"),
     /** what the workplace's network namespace is held, joined and ruled by */
     network: networkPaths(join(runtimeDirectory, "network")),
     /** where Firecracker's jailer makes the file systems that its VMMs see; not at run-time files, which hold no devices */
@@ -71,7 +69,7 @@ function networkPaths(directory: string) {
     gateway: join(directory, "gateway"),
     /** on which the gateway is told what to do */
     control: join(directory, "gateway", "control"),
-    /** sockets of host services, one a service */
+    /** sockets of host services, each named as its service: the gateway brings there what guests begin */
     services: join(directory, "services"),
     /** which namespace it is */
     namespace: join(directory, "namespace.json"),

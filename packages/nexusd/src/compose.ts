@@ -22,7 +22,6 @@ import {
   Vms,
   Workspaces,
   type Host,
-  type Network,
   type VmmDriver,
 } from "@workfort/core";
 import { Confinement } from "@workfort/host/confinement/confinement.ts";
@@ -32,7 +31,7 @@ import { Ext4Builder } from "@workfort/host/images/builder.ts";
 import { hostListeners } from "@workfort/host/ingress/listeners.ts";
 import { ServiceRelay } from "@workfort/host/ingress/service-relay.ts";
 import { KernelDirectory } from "@workfort/host/kernels/kernel-directory.ts";
-import { NoNetwork } from "@workfort/host/network/no-network.ts";
+import { WorkplaceNetwork } from "@workfort/host/network/network.ts";
 import { pathsOf, type Paths } from "@workfort/host/paths.ts";
 import { BtrfsDriver } from "@workfort/host/storage/btrfs/driver.ts";
 import { SqliteStore } from "@workfort/host/store/sqlite-store.ts";
@@ -42,7 +41,7 @@ import { QemuDriver } from "@workfort/host/vmm/qemu/driver.ts";
 import { toolNames } from "@workfort/mcp/tools";
 import type { Logger } from "pino";
 import type { Config } from "./config/schema.ts";
-import { programs } from "./programs.ts";
+import { gatewayProgram, programs } from "./programs.ts";
 
 /** The one place that knows every concrete class. */
 export interface Parts {
@@ -75,8 +74,13 @@ export interface Parts {
 }
 
 /** in order of preference */
-export function vmmDrivers(config: Config, paths: Paths, kernels: KernelDirectory, hostBootId: string): VmmDriver[] {
-  const confinement = new Confinement({ keeperProgram: programs.keeper, files: config.vmm.confine });
+export function vmmDrivers(
+  config: Config,
+  paths: Paths,
+  kernels: KernelDirectory,
+  hostBootId: string,
+  confinement = new Confinement({ keeperProgram: programs.keeper, files: config.vmm.confine }),
+): VmmDriver[] {
   const { keeper: keeperProgram, networkHelper: networkHelperProgram } = programs;
   const needs = { paths, keeperProgram, networkHelperProgram, confinement, kernels, hostBootId };
   return [
@@ -96,7 +100,8 @@ export function compose(config: Config, locations: Locations, log: Logger): Part
   const events = new Events({ store });
   const storage = new BtrfsDriver(paths, locations.dataDirectory);
   const kernels = new KernelDirectory(paths.kernels, programs.guestAgent);
-  const vmms = new DriverChooser(vmmDrivers(config, paths, kernels, host.bootId), config.vmm.default);
+  const confinement = new Confinement({ keeperProgram: programs.keeper, files: config.vmm.confine });
+  const vmms = new DriverChooser(vmmDrivers(config, paths, kernels, host.bootId, confinement), config.vmm.default);
   const consoles = new ConsoleFiles(paths);
   const reservations = new Reservations();
   const journal = new Journal(store, log);
@@ -110,8 +115,17 @@ export function compose(config: Config, locations: Locations, log: Logger): Part
   const { subnets, notice } = subnetsInForce({ ipv4, ipv6 }, store.subnets(), isAnyLive);
   store.setSubnets(subnets);
   const addresses = new AddressPool(store, subnets);
-  const network: Network = new NoNetwork({ subnets });
-  const relay = new ServiceRelay(paths.hostServices);
+  const network = new WorkplaceNetwork({
+    paths: paths.network,
+    stateDirectory: locations.stateDirectory,
+    mode: config.network.mode,
+    subnets,
+    dns: config.network.dns ?? null,
+    confinement,
+    programs: { ...programs, gateway: gatewayProgram },
+    log,
+  });
+  const relay = new ServiceRelay(paths.network.services);
   const interfaces = new Interfaces({ store, network, relay, pool: addresses, policies, subnets, log });
   const supervisor = new Supervisor({
     store,

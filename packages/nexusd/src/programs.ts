@@ -12,6 +12,9 @@ export const gatewayScript =
     ? fileURLToPath(new URL("../../gateway/src/main.ts", import.meta.url))
     : `${directory}/gateway.mjs`;
 
+/** the command that runs it, with the small young generation that keeps an idle one small */
+export const gatewayProgram = [process.execPath, "--max-semi-space-size=2", gatewayScript] as const;
+
 export const programs = {
   keeper: `${directory}/keeper`,
   guestAgent: `${directory}/guest-agent`,
