@@ -42,6 +42,7 @@ pub fn run() -> Vec<FailedMount> {
         say(&format!("guest-agent: boot timer: {why}"));
     }
     protect_from_oom_killer();
+    sys::take_precedence();
     load_modules();
     if let Err(why) = enter_root(&arguments) {
         fatal(&why);
