@@ -9,7 +9,8 @@ use crate::terminal_client::Frame;
 async fn a_program_has_a_terminal_of_the_size_asked_for() {
     let (_agent, mut client) = Agent::with_client().await;
     // what was printed before somebody looked comes as a drawn screen
-    let script = "read x; tty -s <&0 && stty size && echo $TERM $LANG && test -t 1 && test -t 2 && : >/dev/tty && echo yes";
+    let script =
+        "read x; tty -s <&0 && stty size && echo $TERM $LANG && test -t 1 && test -t 2 && : >/dev/tty && echo yes";
     let request = json!({ "id": "t", "argv": ["sh", "-c", script], "columns": 97, "rows": 13 });
     let terminal = client.create_terminal_as(request).await;
     assert_eq!((&terminal["columns"], &terminal["rows"]), (&json!(97), &json!(13)));
