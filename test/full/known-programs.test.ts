@@ -124,8 +124,10 @@ test("rsync, git, tmux, vim, htop and bash's completion", async (context) => {
         await screen.shows(/"\/srv\/text" \[New\]/);
         await screen.type("i", "a tree: \u{1F333} and äöü", "Escape", "yy", "3p", ":set number", "Enter");
         await screen.shows(/4 a tree: \u{1F333} and äöü/u);
+        // drawn anew whenever the window has another size
+        await screen.type(":set laststatus=2 statusline=%{&columns}x%{&lines}", "Enter");
+        await screen.shows(/100x30/);
         await screen.resize(70, 20);
-        await screen.type(":echo &columns . 'x' . &lines", "Enter");
         await screen.shows(/70x20/);
         await screen.type(":wq", "Enter");
         await screen.shows(/root@dev:~# *$/m);

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
-import { promises as fs } from "node:fs";
+import { promises as fs, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { DaemonUnreachable } from "@workfort/client";
+import { commonErrors, operations, type Operation, type OperationName } from "@workfort/contract";
 import { deleteSubvolume } from "@workfort/host/storage/btrfs/ioctls.ts";
 import { assertTidy, eventually, makeDaemon, node, refusal, withDaemon, type TestDaemon } from "@workfort/testing";
 
@@ -18,6 +20,11 @@ const start = (daemon: TestDaemon, body: { timeoutMs?: number; waitForAgent?: bo
 const exec = (daemon: TestDaemon, timeoutMs = 20_000): Promise<unknown> =>
   daemon.client.call("vm.exec", { params, body: { argv: ["true"], timeoutMs } });
 const stateOf = async (daemon: TestDaemon): Promise<string> => (await daemon.client.call("vm.get", { params })).state;
+
+function residentMiB(daemon: TestDaemon): number {
+  const status = readFileSync(`/proc/${daemon.pid}/status`, "utf8");
+  return Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1]) / 1024;
+}
 
 async function assertNothingLives(daemon: TestDaemon): Promise<void> {
   await eventually(
@@ -146,6 +153,87 @@ test("an agent that breaks off, talks nonsense or without end fails the request,
     }
   }));
 
+test("an agent in another's place may say what it likes: calls fail in known words, and another VM never knows", () =>
+  withLyingVmm(async (daemon, behave) => {
+    const { client } = daemon;
+    await client.call("vm.create", { body: { name: "other", image: "base", memoryMiB: 256 } });
+    await behave("honest");
+    await client.call("vm.start", { params: { vm: "other" }, body: {} });
+    const { agentSince } = await client.call("vm.get", { params: { vm: "other" } });
+    await behave("lies");
+    await start(daemon);
+    const id = "p";
+    const at = { path: "/a" };
+    const one = { ...params, process: id };
+    const shown = { ...params, terminal: id };
+    const drain = async ({ body }: { body: AsyncIterable<Uint8Array> }): Promise<void> => {
+      for await (const bytes of body) void bytes;
+    };
+    const calls: [OperationName, () => Promise<unknown>][] = [
+      ["vm.exec", () => client.call("vm.exec", { params, body: { argv: ["true"], stdin: "x" } })],
+      ["vm.stats", () => client.call("vm.stats", { params })],
+      ["process.start", () => client.call("process.start", { params, body: { argv: ["true"] } })],
+      ["process.list", () => client.call("process.list", { params })],
+      ["process.get", () => client.call("process.get", { params: one })],
+      ["process.wait", () => client.call("process.wait", { params: one })],
+      ["process.signal", () => client.call("process.signal", { params: one, body: { signal: "TERM" } })],
+      ["process.delete", () => client.call("process.delete", { params: one })],
+      ["process.output", async () => await drain(await client.bytes("process.output", { params: one }))],
+      ["vm.terminal.create", () => client.call("vm.terminal.create", { params, body: { id } })],
+      ["vm.terminal.list", () => client.call("vm.terminal.list", { params })],
+      ["vm.terminal.resize", () => client.call("vm.terminal.resize", { params: shown, body: { columns: 9, rows: 9 } })],
+      ["vm.terminal.delete", () => client.call("vm.terminal.delete", { params: shown })],
+      ["vm.files.stat", () => client.call("vm.files.stat", { params, query: at })],
+      ["vm.files.list", () => client.call("vm.files.list", { params, query: at })],
+      ["vm.files.search", () => client.call("vm.files.search", { params, body: at })],
+      ["vm.files.mkdir", () => client.call("vm.files.mkdir", { params, body: at })],
+      ["vm.files.delete", () => client.call("vm.files.delete", { params, body: at })],
+      ["vm.files.read", async () => await drain(await client.bytes("vm.files.read", { params, query: at }))],
+      ["vm.files.watch", async () => await drain(await client.bytes("vm.files.watch", { params, query: at }))],
+    ];
+    let understood = 0;
+    for (let round = 0; round < 25; round += 1)
+      await Promise.all(
+        calls.map(async ([name, ask]) => {
+          const row: Operation = operations[name];
+          try {
+            const result = await ask();
+            if (result === undefined || row.result === undefined) return;
+            row.result.parse(result);
+            understood += 1;
+          } catch (error) {
+            const { code } = error as { code?: string };
+            const known: readonly string[] = [...row.errors, ...commonErrors];
+            // bytes pass through as they are: a stream that breaks off is what its reader sees
+            const isBroken = row.answer === "bytes" && error instanceof DaemonUnreachable;
+            assert.ok((known.includes(code ?? "") && code !== "internal") || isBroken, `${name}: ${String(error)}`);
+          }
+        }),
+      );
+    assert.ok(understood > 0, "some of it could have been true");
+    assert.equal((await client.call("vm.get", { params: { vm: "other" } })).agentSince, agentSince);
+    const { stdout } = await client.call("vm.exec", { params: { vm: "other" }, body: { argv: ["echo", "untouched"] } });
+    assert.equal(stdout, "untouched\n");
+    assert.doesNotMatch(daemon.log, /"level":"(error|fatal)"/);
+    for (const vm of ["dev", "other"]) await client.call("vm.kill", { params: { vm } });
+    await assertNothingLives(daemon);
+  }));
+
+test("an answer that comes in crumbs costs the daemon no more than its bytes", () =>
+  withLyingVmm(async (daemon, behave) => {
+    await behave("dribbles");
+    await start(daemon);
+    const before = residentMiB(daemon);
+    const asked = Array.from({ length: 4 }, () => refusal(exec(daemon)));
+    for (const ended of [false, false, false, true]) {
+      if (ended) await daemon.client.call("vm.kill", { params });
+      await Promise.all(Array.from({ length: 200 }, () => daemon.client.call("vm.list")));
+      assert.ok(residentMiB(daemon) - before < 200, `${before} → ${residentMiB(daemon)} MiB`);
+    }
+    for (const { code } of await Promise.all(asked)) assert.match(code, /^agent_(failed|unreachable)$/);
+    await assertNothingLives(daemon);
+  }));
+
 test("an agent of an older nexusd answers for what it knows, and the rest says what to do", () =>
   withLyingVmm(async (daemon, behave) => {
     await behave("is older");
@@ -162,16 +250,12 @@ test("an agent of an older nexusd answers for what it knows, and the rest says w
 
 test("a guest that pours bytes into its channel grows the daemon by no more than a bound", () =>
   withLyingVmm(async (daemon, behave) => {
-    const residentMiB = async (): Promise<number> => {
-      const status = await fs.readFile(`/proc/${daemon.pid}/status`, "utf8");
-      return Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1]) / 1024;
-    };
-    for (const manner of ["babbles", "floods"]) {
-      const before = await residentMiB();
+    for (const manner of ["babbles", "floods", "headers without end"]) {
+      const before = residentMiB(daemon);
       await behave(manner);
       await start(daemon, { waitForAgent: false });
       await Promise.all(Array.from({ length: 50 }, () => daemon.client.call("vm.list")));
-      assert.ok((await residentMiB()) - before < 200, `${manner}: ${before} → ${await residentMiB()} MiB`);
+      assert.ok(residentMiB(daemon) - before < 200, `${manner}: ${before} → ${residentMiB(daemon)} MiB`);
       await daemon.client.call("vm.kill", { params });
       await assertNothingLives(daemon);
     }

@@ -66,6 +66,7 @@ test("commands in a VM, by clients of both revisions", () =>
     for (const [era, options] of Object.entries(eras)) {
       const client = await connect(daemon, secret, "/mcp", options);
       assert.equal(client.getNegotiatedProtocolVersion(), era);
+      assert.deepEqual(client.getServerCapabilities()?.tools, { listChanged: false }, "which tools there are is fixed");
       const ran = dataOf(
         await call(client, "run_command", {
           vm: "dev",
@@ -95,6 +96,21 @@ test("commands in a VM, by clients of both revisions", () =>
         }),
       );
       assert.ok(String(rest["stdout"]).length === 4096 && rest["more"] === true && rest["stdoutNext"] === 5096);
+
+      const signs = "€".repeat(2000); // of three bytes each
+      const command = `printf ${signs}`;
+      const some = dataOf(await call(client, "run_command", { vm: "dev", command, maxOutputBytes: 2000 }));
+      const [, between] =
+        /^€{333}\n\[(\d+) bytes left out; .*Offset 999 .*\]\n€{333}$/.exec(String(some["stdout"])) ?? [];
+      assert.equal(Number(between), 6000 - 2 * 999);
+      let read = "";
+      for (let from = 0; from < 6000;) {
+        const where = { vm: "dev", commandId: some["commandId"], stdoutOffset: from, maxBytes: 1024 };
+        const part = dataOf(await call(client, "command_output", where));
+        read += String(part["stdout"]);
+        from = Number(part["stdoutNext"]);
+      }
+      assert.equal(read, signs);
 
       const late = dataOf(await call(client, "run_command", { vm: "dev", command: "sleep 60", timeoutSeconds: 1 }));
       assert.deepEqual([late["timedOut"], late["signal"]], [true, "TERM"]);
@@ -218,6 +234,20 @@ test("a cancelled call ends its command, and so does a client that goes away; pr
       assert.equal(stdout, "0\n", "what the command had started has ended, too");
       await client.close();
     }
+    const waiting = await connect(daemon, secret);
+    const heard: string[] = [];
+    const silent = waiting.callTool(
+      { name: "run_command", arguments: { vm: "dev", command: "until [ -e /tmp/heard ]; do sleep 0.1; done" } },
+      { onprogress: ({ message }) => heard.push(message ?? "") },
+    );
+    await eventually(
+      () => heard,
+      (lines) => lines.some((line) => /^\d+ s so far$/.test(line)),
+    );
+    await daemon.client.call("vm.exec", { params: { vm: "dev" }, body: { argv: ["touch", "/tmp/heard"] } });
+    dataOf((await silent) as CallToolResult);
+    await waiting.close();
+
     // a session in which a call is under way does not give way to others
     const busy = await connect(daemon, secret, "/mcp", eras["2025-11-25"]);
     const stop = new AbortController();
@@ -248,6 +278,62 @@ test("a cancelled call ends its command, and so does a client that goes away; pr
       () => running(daemon),
       (left) => left.length === 0,
     );
+  }));
+
+test("a client of an older revision whose connection broke gets its call's result when it comes back", () =>
+  withDaemon({ config }, async (daemon) => {
+    await startDev(daemon);
+    const url = await urlOf(daemon, "/mcp");
+    const shared = {
+      authorization: `Bearer ${await tokenFor(daemon, "all", { vms: null })}`,
+      accept: "application/json, text/event-stream",
+    };
+    const post = async (message: object, more: Record<string, string>, signal?: AbortSignal): Promise<Response> =>
+      await fetch(url, {
+        method: "POST",
+        headers: { ...shared, "content-type": "application/json", ...more },
+        body: JSON.stringify({ jsonrpc: "2.0", ...message }),
+        ...(signal === undefined ? {} : { signal }),
+      });
+    const protocolVersion = "2025-11-25";
+    const clientInfo = { name: "test", version: "1" };
+    const begun = await post(
+      { id: 1, method: "initialize", params: { protocolVersion, capabilities: {}, clientInfo } },
+      {},
+    );
+    const session = {
+      "mcp-session-id": begun.headers.get("mcp-session-id") ?? "",
+      "mcp-protocol-version": protocolVersion,
+    };
+    await begun.body?.cancel();
+    await (await post({ method: "notifications/initialized" }, session)).body?.cancel();
+
+    const broken = new AbortController();
+    const args = { vm: "dev", command: "until [ -e /tmp/go ]; do sleep 0.1; done; echo it is done" };
+    const stream = await post(
+      { id: 2, method: "tools/call", params: { name: "run_command", arguments: args } },
+      session,
+      broken.signal,
+    );
+    const first = await stream.body?.getReader().read();
+    const [, id = ""] = /^id: (\S+)$/m.exec(Buffer.from(first?.value ?? []).toString()) ?? [];
+    assert.notEqual(id, "");
+    broken.abort();
+    await daemon.client.call("vm.exec", { params: { vm: "dev" }, body: { argv: ["touch", "/tmp/go"] } });
+    await eventually(
+      () => running(daemon),
+      (left) => left.length === 0,
+    );
+    const again = await fetch(url, { headers: { ...shared, ...session, "last-event-id": id } });
+    let text = "";
+    for await (const bytes of again.body ?? []) {
+      text += Buffer.from(bytes).toString();
+      if (text.includes("it is done")) break;
+    }
+    assert.match(text, /"id":2\b/);
+    const unknown = await fetch(url, { headers: { ...shared, ...session, "last-event-id": "999" } });
+    assert.equal(unknown.status, 400);
+    await unknown.body?.cancel();
   }));
 
 test("a token opens what it names, and to it nothing else exists", () =>

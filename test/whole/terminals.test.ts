@@ -151,6 +151,55 @@ test("terminals of a VM", (context) =>
       );
     });
 
+    await step("who takes a terminal over types alone, until another takes it over", async () => {
+      await open(daemon, "trap 'stty size' WINCH; echo ready; while :; do read x && echo got $x; done");
+      await open(daemon, "echo ready; while :; do read x && echo got $x; done", { id: "other" });
+      const taken: string[] = [];
+      const viewer = (name: string, more: Partial<TerminalOptions> = {}): Viewer =>
+        new Viewer(daemon, { onTaken: () => void taken.push(name), ...more });
+      const [first, onlooker, beside] = [
+        viewer("first"),
+        viewer("onlooker", { readOnly: true }),
+        viewer("beside", { terminal: "other" }),
+      ];
+      for (const one of [first, onlooker, beside]) await one.shows("ready");
+      const second = viewer("second", { takeOver: true, size: () => ({ columns: 60, rows: 20 }) });
+      await first.shows("20 60");
+      assert.deepEqual(taken, ["first"], "not who looks on, and none of another terminal");
+      assert.equal(await first.terminal.type(Buffer.from("not this\n")), false);
+      first.terminal.resize({ columns: 90, rows: 25 });
+      await beside.type("there\n");
+      await beside.shows("got there");
+      await second.type("this\n");
+      for (const one of [first, onlooker, second]) await one.shows("got this");
+
+      await daemon.die();
+      await daemon.start();
+      for (const one of [first, second])
+        await eventually(
+          () => one.screens,
+          (screens) => screens === 2,
+        );
+      assert.equal(await first.terminal.type(Buffer.from("not this either\n")), false);
+      await second.type("that\n");
+      for (const one of [first, onlooker, second]) await one.shows("got that");
+      assert.equal(first.size, "60x20");
+
+      const third = viewer("third", { takeOver: true });
+      await eventually(
+        () => taken,
+        (names) => names.length === 2,
+      );
+      assert.deepEqual(taken, ["first", "second"]);
+      await third.type("at last\n");
+      for (const one of [first, onlooker, second, third]) {
+        await one.shows("got at last");
+        assert.ok(!one.text.includes("not this"));
+        await one.leave();
+      }
+      await beside.leave();
+    });
+
     await step("signals are typed", async () => {
       await open(daemon, "echo ready; exec sleep 1000");
       const viewer = new Viewer(daemon);

@@ -15,6 +15,8 @@ export interface TerminalListener {
   onScreen: (size: TerminalSize) => void | Promise<void>;
   onOutput: (bytes: Uint8Array) => void | Promise<void>;
   onSize: (size: TerminalSize) => void | Promise<void>;
+  /** another viewer took the terminal over; this one looks on from here on */
+  onTaken?: (() => void | Promise<void>) | undefined;
   /** something asked for was refused; the view goes on */
   onRefused?: ((error: Error) => void) | undefined;
 }
@@ -83,6 +85,7 @@ export class TerminalConnection {
     const message = Object(parseJson(data.toString("utf8"))) as Partial<TerminalMessage>;
     if (message.type === "screen") await this.#listener.onScreen(sizeOf(message));
     else if (message.type === "size") await this.#listener.onSize(sizeOf(message));
+    else if (message.type === "taken") await this.#listener.onTaken?.();
     else if (message.type === "ended") this.#end.resolve(message.terminal as Terminal);
     else if (message.type === "error" && message.problem !== undefined) {
       const error = fromProblem(message.problem);

@@ -19,6 +19,8 @@ export interface TerminalOptions extends TerminalListener {
   /** the viewer's own size, which the terminal takes; null leaves it as it is */
   size: () => TerminalSize | null;
   readOnly?: boolean | undefined;
+  /** type alone: who else is at it only looks on from now on */
+  takeOver?: boolean | undefined;
   /** the line broke and is made again; the screen comes anew */
   onBreak?: ((error: unknown) => void) | undefined;
   /** ends the view, not the terminal */
@@ -37,6 +39,8 @@ export class AttachedTerminal {
   #connection: TerminalConnection | null = null;
   /** typed before the terminal was shown for the first time; null since then */
   #early: Uint8Array[] | null = [];
+  /** what it has become since it was asked for: over breaks of the line, too */
+  #taken = false;
 
   constructor(client: Client, options: TerminalOptions) {
     this.#client = client;
@@ -72,22 +76,25 @@ export class AttachedTerminal {
     }
   }
 
-  /** Types bytes in; false where the line is down. What is typed before there was one goes in when there is. */
+  /** Types bytes in; false where the line is down, or another viewer has the terminal. What is typed before there was one goes in when there is. */
   async type(bytes: Uint8Array): Promise<boolean> {
     if (this.#early !== null) return this.#early.push(bytes) <= maxEarlyPieces;
-    return (await this.#connection?.type(bytes)) ?? false;
+    return !this.#taken && ((await this.#connection?.type(bytes)) ?? false);
   }
 
   resize(size: TerminalSize): void {
-    this.#connection?.resize(size);
+    if (!this.#taken) this.#connection?.resize(size);
   }
 
   async #connect(onShown: () => void): Promise<Terminal> {
-    const { vm, terminal, readOnly = false, size } = this.#options;
+    const { vm, terminal, size, onTaken } = this.#options;
+    const readOnly = this.#taken || (this.#options.readOnly ?? false);
+    const takeOver = this.#options.takeOver === true && this.#early !== null;
     const own = readOnly ? null : size();
     const query = {
       ...(own === null ? {} : { columns: String(own.columns), rows: String(own.rows) }),
       ...(readOnly ? { readOnly: "true" } : {}),
+      ...(takeOver ? { takeOver: "true" } : {}),
     };
     const path = fillPath("/v1/vms/{vm}/terminals/{terminal}", { vm, terminal }, query);
     const socket = await this.#client.webSocket(path, protocol);
@@ -97,6 +104,10 @@ export class AttachedTerminal {
         onShown();
         await this.#typeEarly();
         await this.#options.onScreen(screen);
+      },
+      onTaken: async () => {
+        this.#taken = true;
+        await onTaken?.();
       },
     });
     this.#connection = connection;

@@ -1,3 +1,4 @@
+import { Assembly } from "./assembly.ts";
 import type { Process } from "./process.ts";
 
 /**
@@ -25,10 +26,11 @@ export async function* cutFrames(
   source: AsyncIterable<Uint8Array>,
   toProcess: (json: unknown) => Process,
 ): AsyncGenerator<OutputFrame, void, undefined> {
-  let held: Buffer = Buffer.alloc(0);
+  const rest = new Assembly();
   for await (const chunk of source) {
-    held =
-      held.length === 0 ? Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength) : Buffer.concat([held, chunk]);
+    if (rest.length > 0) rest.put(chunk);
+    // whole frames are read where they are
+    const held = rest.length > 0 ? rest.bytes : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     let at = 0;
     while (held.length - at >= headerBytes) {
       const length = checkedLength(held, at);
@@ -36,9 +38,10 @@ export async function* cutFrames(
       yield parseFrame(held, at, length, toProcess);
       at += headerBytes + length;
     }
-    held = held.subarray(at);
+    if (rest.length > 0) rest.drop(at);
+    else rest.put(held.subarray(at));
   }
-  if (held.length > 0) throw new OutputStreamError(`the output stream ends inside a frame (${held.length} bytes left)`);
+  if (rest.length > 0) throw new OutputStreamError(`the output stream ends inside a frame (${rest.length} bytes left)`);
 }
 
 const kinds = ["stdout", "stderr", "process", "gap"] as const;

@@ -49,15 +49,23 @@ const side = (what: string) =>
     .optional()
     .describe(`${what} the terminal is to have from now on`);
 
+const yesOrNo = () => z.enum(["true", "false"], says("must be true or false")).default("false");
+
 /** query of the WebSocket */
 export const AttachTerminal = exactly({
   columns: side("columns"),
   rows: side("rows"),
-  readOnly: z.enum(["true", "false"], says("must be true or false")).default("false"),
-}).refine(({ columns: width, rows: height }) => (width === undefined) === (height === undefined), {
-  message: "must be given with rows, or neither",
-  path: ["columns"],
-});
+  readOnly: yesOrNo(),
+  takeOver: yesOrNo().describe("the other viewers only look on from now on"),
+})
+  .refine(({ columns: width, rows: height }) => (width === undefined) === (height === undefined), {
+    message: "must be given with rows, or neither",
+    path: ["columns"],
+  })
+  .refine(({ readOnly, takeOver }) => !(readOnly === "true" && takeOver === "true"), {
+    message: "must not be true for a viewer who only looks on",
+    path: ["takeOver"],
+  });
 
 /** subprotocol of the WebSocket */
 export const terminalProtocol = "workfort.terminal";

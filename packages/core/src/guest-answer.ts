@@ -1,4 +1,5 @@
 import type { Readable } from "node:stream";
+import { assemble } from "@workfort/contract/assembly";
 import { errorCatalogue, OutputStreamError, WorkfortError, type ErrorCode } from "@workfort/contract";
 import * as z from "zod";
 import type { GuestLink, GuestRequest, GuestResponse } from "./ports.ts";
@@ -78,15 +79,10 @@ export async function* toldPlainly<T>(source: AsyncIterable<T>): AsyncGenerator<
 
 /** At most `mostBytes` of JSON. */
 export async function readGuestJson(body: Readable, mostBytes: number): Promise<unknown> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of toldPlainly<Buffer>(body)) {
-    bytes += chunk.length;
-    if (bytes > mostBytes) throw new WorkfortError("agent_failed", `the agent's answer is over ${mostBytes} bytes`);
-    chunks.push(chunk);
-  }
+  const bytes = await assemble(toldPlainly<Buffer>(body), mostBytes);
+  if (bytes === null) throw new WorkfortError("agent_failed", `the agent's answer is over ${mostBytes} bytes`);
   try {
-    return JSON.parse(Buffer.concat(chunks).toString("utf8"));
+    return JSON.parse(bytes.toString("utf8"));
   } catch (error) {
     throw new WorkfortError("agent_failed", "the agent's answer is not JSON", { cause: error });
   }

@@ -8,6 +8,7 @@ import {
   type SignalProcess,
   type StartProcess,
 } from "@workfort/contract";
+import { Assembly } from "@workfort/contract/assembly";
 import * as z from "zod";
 import { askJson, askStream, askToForget, toldPlainly } from "./guest-answer.ts";
 import { newProcessId } from "./ids.ts";
@@ -131,17 +132,15 @@ export class GuestProcesses {
 
 class KeptOutput {
   truncated = false;
-  readonly #chunks: Buffer[] = [];
-  #room = execOutputBytes;
+  readonly #kept = new Assembly();
 
   push(bytes: Buffer): void {
-    const kept = bytes.subarray(0, this.#room);
+    const kept = bytes.subarray(0, execOutputBytes - this.#kept.length);
     this.truncated ||= kept.length < bytes.length;
-    this.#room -= kept.length;
-    if (kept.length > 0) this.#chunks.push(Buffer.from(kept));
+    this.#kept.put(kept);
   }
 
   text(): string {
-    return Buffer.concat(this.#chunks).toString("utf8");
+    return this.#kept.bytes.toString("utf8");
   }
 }

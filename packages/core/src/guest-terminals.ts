@@ -16,6 +16,11 @@ export class GuestTerminals {
     this.#link = link;
   }
 
+  /** Whether both are those of one guest. */
+  areThoseOf(other: GuestTerminals): boolean {
+    return this.#link === other.#link;
+  }
+
   async create(request: CreateTerminal): Promise<Terminal> {
     return await askJson(this.#link, { method: "POST", path: "/v1/terminals", body: request }, Terminal);
   }

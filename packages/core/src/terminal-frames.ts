@@ -1,4 +1,5 @@
 import { Terminal, WorkfortError } from "@workfort/contract";
+import { Assembly } from "@workfort/contract/assembly";
 
 /** The terminal stream (codex/reference/guest-protocol.md). The bytes come from the guest, so every size is checked. */
 export type TerminalFrame =
@@ -15,9 +16,11 @@ const limits = { screen: 4, output: 65_536, size: 4, ended: 8 * 1024 * 1024 } as
 export async function* cutTerminalFrames(
   source: AsyncIterable<Buffer>,
 ): AsyncGenerator<TerminalFrame, void, undefined> {
-  let held: Buffer = Buffer.alloc(0);
+  const rest = new Assembly();
   for await (const chunk of source) {
-    held = held.length === 0 ? chunk : Buffer.concat([held, chunk]);
+    if (rest.length > 0) rest.put(chunk);
+    // whole frames are read where they are
+    const held = rest.length > 0 ? rest.bytes : chunk;
     let at = 0;
     while (held.length - at >= headerBytes) {
       const kind = kinds[held.readUInt8(at) - 1];
@@ -27,9 +30,10 @@ export async function* cutTerminalFrames(
       yield toFrame(kind, held.subarray(at + headerBytes, at + headerBytes + length));
       at += headerBytes + length;
     }
-    held = held.subarray(at);
+    if (rest.length > 0) rest.drop(at);
+    else rest.put(held.subarray(at));
   }
-  if (held.length > 0) throw nonsense("a stream that ends inside a frame");
+  if (rest.length > 0) throw nonsense("a stream that ends inside a frame");
 }
 
 function toFrame(kind: (typeof kinds)[number], payload: Buffer): TerminalFrame {

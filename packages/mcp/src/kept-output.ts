@@ -1,3 +1,5 @@
+import { followingBytes, wholeBytes } from "./characters.ts";
+
 /** An output of which the beginning and the end are kept, within a bound of bytes. */
 export class KeptOutput {
   readonly #headRoom: number;
@@ -34,17 +36,14 @@ export class KeptOutput {
     return Math.max(0, this.total - this.#headBytes - Math.min(this.#tailBytes, this.#tailRoom));
   }
 
-  /** offset of the first byte that is not kept */
-  get leftFrom(): number {
-    return this.#headBytes;
-  }
-
-  /** What is kept, with a line in the place of what is not. */
+  /** What is kept, with a line in the place of what is not: so many bytes, and the offset of their first. */
   text(note: (left: number, from: number) => string): string {
     this.#trim();
     const [head, tail] = [Buffer.concat(this.#head), Buffer.concat(this.#tail)];
     if (this.left === 0) return Buffer.concat([head, tail]).toString("utf8");
-    return `${head.toString("utf8")}\n${note(this.left, this.leftFrom)}\n${tail.toString("utf8")}`;
+    const [before, after] = [head.subarray(0, wholeBytes(head)), tail.subarray(followingBytes(tail))];
+    const left = this.total - before.length - after.length;
+    return `${before.toString("utf8")}\n${note(left, before.length)}\n${after.toString("utf8")}`;
   }
 
   #trim(): void {

@@ -3,7 +3,7 @@ import { WorkfortError } from "@workfort/client";
 import { Reference } from "@workfort/contract";
 import * as z from "zod";
 import type { Daemon } from "./daemon.ts";
-import type { Tool, ToolCall, ToolResult } from "./tool.ts";
+import type { Tool, ToolResult } from "./tool.ts";
 import { guestTools, hostTools, hostToolsOfOneVm } from "./tools/index.ts";
 
 /** what one client is served */
@@ -24,7 +24,7 @@ export function makeMcpServer(offer: Offer): McpServer {
   const { vm, tools } = offer;
   const server = new McpServer(
     { name: "workfort", title: "WorkFort", version: offer.version },
-    { capabilities: { tools: {} }, instructions: instructions(vm) },
+    { capabilities: { tools: { listChanged: false } }, instructions: instructions(vm) },
   );
   for (const tool of offered(vm)) {
     if (tools !== null && !tools.includes(tool.name)) continue;
@@ -69,8 +69,10 @@ function* offered(vm: string | null): Generator<Tool> {
 
 async function answer(tool: Tool, given: unknown, daemon: Daemon, context: ServerContext): Promise<CallToolResult> {
   const { signal } = context.mcpReq;
+  using progress = new Progress(context);
   try {
-    const result: ToolResult<unknown> = await tool.run(given as never, { daemon, signal, tell: teller(context) });
+    const tell = (message: string): void => progress.tell(message);
+    const result: ToolResult<unknown> = await tool.run(given as never, { daemon, signal, tell });
     return { content: [{ type: "text", text: result.text }], structuredContent: result.data as never };
   } catch (error) {
     if (!(error instanceof WorkfortError)) throw error;
@@ -79,16 +81,33 @@ async function answer(tool: Tool, given: unknown, daemon: Daemon, context: Serve
   }
 }
 
+/** a caller is told at least so often that the work goes on, ms: its patience may end after a minute of silence */
+const aliveEveryMs = 5_000;
+
 /** Sends progress where the caller gave a token for it; what cannot be sent is nobody's loss. */
-function teller({ mcpReq }: ServerContext): ToolCall["tell"] {
-  const { _meta: meta } = mcpReq;
-  const progressToken = meta?.progressToken;
-  if (progressToken === undefined) return () => {};
-  let progress = 0;
-  return (message) => {
-    progress += 1;
-    void mcpReq
-      .notify({ method: "notifications/progress", params: { progressToken, progress, message } })
-      .catch(() => {});
-  };
+class Progress {
+  readonly #context: ServerContext;
+  readonly #begun = performance.now();
+  readonly #timer: NodeJS.Timeout;
+  #count = 0;
+
+  constructor(context: ServerContext) {
+    this.#context = context;
+    const alive = (): void => this.tell(`${Math.round((performance.now() - this.#begun) / 1000)} s so far`);
+    this.#timer = setInterval(alive, aliveEveryMs);
+  }
+
+  tell(message: string): void {
+    const { _meta: meta, notify } = this.#context.mcpReq;
+    const progressToken = meta?.progressToken;
+    if (progressToken === undefined) return;
+    this.#timer.refresh();
+    this.#count += 1;
+    const params = { progressToken, progress: this.#count, message };
+    void notify({ method: "notifications/progress", params }).catch(() => {});
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+  }
 }

@@ -46,6 +46,10 @@ export const commandTable: Readonly<Record<string, Entry>> = {
             load: () => import("./commands/vm/terminal/list.ts"),
             aliases: ["ls"],
           },
+          record: {
+            summary: "Record what a terminal shows, until it ends",
+            load: () => import("./commands/vm/terminal/record.ts"),
+          },
           resize: { summary: "Give a terminal another size", load: () => import("./commands/vm/terminal/resize.ts") },
           delete: {
             summary: "Hang a terminal up, and forget it",

@@ -44,6 +44,7 @@ pub fn run() -> Booted {
         say(&format!("guest-agent: boot timer: {why}"));
     }
     protect_from_oom_killer();
+    sys::take_precedence();
     load_modules();
     if let Err(why) = enter_root(&arguments) {
         fatal(&why);

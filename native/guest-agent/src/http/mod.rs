@@ -5,6 +5,7 @@ mod query;
 mod router;
 mod terminals;
 
+use std::future::poll_fn;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -76,6 +77,14 @@ pub fn send_head(
     *head.status_mut() = status;
     head.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(media_type));
     respond.send_response(head, false).ok()
+}
+
+/// What `work` gives; None once nobody waits for the answer any more, so that work that may take for ever is not kept.
+pub async fn while_wanted<T>(respond: &mut SendResponse<Bytes>, work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        done = work => Some(done),
+        _ = poll_fn(|context| respond.poll_reset(context)) => None,
+    }
 }
 
 /// Reads a JSON object; an absent body counts as an empty one.

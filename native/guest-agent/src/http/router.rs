@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::query::Query;
-use super::{Agent, Failure, read_json, send_empty, send_head, send_json, terminals};
+use super::{Agent, Failure, read_json, send_empty, send_head, send_json, terminals, while_wanted};
 use crate::process::{self, Process, SignalRequest, StartRequest};
 use crate::{connections, files, identity, power, stats};
 
@@ -61,7 +61,11 @@ pub async fn route(
         (&Method::GET, ["v1", "agent"]) => {
             send_json(respond, StatusCode::OK, &identity::describe(agent.userspace_start_ms, &agent.booted))
         }
-        (&Method::GET, ["v1", "stats"]) => send_json(respond, StatusCode::OK, &stats::collect().await?),
+        (&Method::GET, ["v1", "stats"]) => {
+            if let Some(stats) = while_wanted(respond, stats::collect()).await {
+                send_json(respond, StatusCode::OK, &*stats?);
+            }
+        }
         (&Method::POST, ["v1", "identity"]) => {
             identity::apply(&read_json(&mut body).await?)?;
             send_json(respond, StatusCode::OK, &json!({}));
@@ -106,8 +110,9 @@ pub async fn route(
         }
         (&Method::GET, ["v1", "processes", id, "wait"]) => {
             let process = agent.processes.find(id)?;
-            process.ended().await;
-            send_json(respond, StatusCode::OK, &process.describe());
+            if while_wanted(respond, process.ended()).await.is_some() {
+                send_json(respond, StatusCode::OK, &process.describe());
+            }
         }
         (&Method::GET, ["v1", "processes", id, "output"]) => {
             let (from, follow) = ([query.offset("stdout")?, query.offset("stderr")?], query.flag("follow")?);
@@ -117,8 +122,8 @@ pub async fn route(
         }
         (&Method::GET, ["v1", "ends"]) => {
             let (after, processes) = (query.offset("after")?, &agent.processes);
-            if query.flag("wait")? {
-                processes.ends.wait(after).await;
+            if query.flag("wait")? && while_wanted(respond, processes.ends.wait(after)).await.is_none() {
+                return Ok(());
             }
             let (last, ends) = (processes.ends.last(), processes.ends.after(after));
             let running = processes.running_ids();

@@ -17,6 +17,9 @@ const CONNECTION_WINDOW_BYTES: u32 = MAX_STREAMS * STREAM_WINDOW_BYTES;
 const MAX_FRAME_BYTES: u32 = 1024 * 1024;
 /// as many for connections into the guest as there may be, and as many for everything else
 const MAX_STREAMS: u32 = 512;
+/// streams that the host opened and gave up before they were seen here: many at once where a guest is busy and its
+/// client goes away. HTTP/2 libraries take twenty for an attack and end the session, with all that goes on in it
+const MAX_GIVEN_UP: usize = 16 * MAX_STREAMS as usize;
 const HEADER_LIST_BYTES: u32 = 65_536;
 /// queued for one stream before its sender has to wait
 const SEND_BUFFER_BYTES: usize = 256 * 1024;
@@ -28,6 +31,7 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, agent: Rc<Agent
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_frame_size(MAX_FRAME_BYTES)
         .max_concurrent_streams(MAX_STREAMS)
+        .max_pending_accept_reset_streams(MAX_GIVEN_UP)
         .max_header_list_size(HEADER_LIST_BYTES)
         .max_send_buffer_size(SEND_BUFFER_BYTES)
         .handshake(stream);

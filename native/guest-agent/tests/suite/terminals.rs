@@ -8,11 +8,14 @@ use crate::terminal_client::Frame;
 #[tokio::test]
 async fn a_program_has_a_terminal_of_the_size_asked_for() {
     let (_agent, mut client) = Agent::with_client().await;
-    let script = "tty -s <&0 && stty size && echo $TERM $LANG && test -t 1 && test -t 2 && : >/dev/tty && echo yes";
+    // what was printed before somebody looked comes as a drawn screen
+    let script =
+        "read x; tty -s <&0 && stty size && echo $TERM $LANG && test -t 1 && test -t 2 && : >/dev/tty && echo yes";
     let request = json!({ "id": "t", "argv": ["sh", "-c", script], "columns": 97, "rows": 13 });
     let terminal = client.create_terminal_as(request).await;
     assert_eq!((&terminal["columns"], &terminal["rows"]), (&json!(97), &json!(13)));
     let mut view = client.view("t", "").await;
+    client.type_in("t", "\n").await;
     let ended = view.end().await;
     assert!(view.shown.contains("13 97\r\nxterm-256color C.UTF-8\r\nyes\r\n"), "{:?}", view.shown);
     assert_eq!((&ended["state"], &ended["exitCode"]), (&json!("ended"), &json!(0)));
@@ -176,9 +179,11 @@ async fn a_user_owns_his_terminal() {
         return;
     }
     let (_agent, mut client) = Agent::with_client().await;
-    let argv = ["sh", "-c", "id -u; stat -c '%u %a' $(tty)"];
+    // what was printed before somebody looked comes as a drawn screen
+    let argv = ["sh", "-c", "read x; id -u; stat -c '%u %a' $(tty)"];
     client.create_terminal_as(json!({ "id": "t", "argv": argv, "user": "1234", "cwd": "/" })).await;
     let mut view = client.view("t", "").await;
+    client.type_in("t", "\n").await;
     assert_eq!(view.end().await["user"], "1234");
     assert!(view.shown.contains("1234\r\n1234 620\r\n"), "{:?}", view.shown);
 }

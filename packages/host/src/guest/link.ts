@@ -1,6 +1,7 @@
 import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { WorkfortError } from "@workfort/contract";
+import { assemble } from "@workfort/contract/assembly";
 import type { GuestAgent, GuestConnector, GuestLink, GuestRequest, GuestResponse, LinkState } from "@workfort/core";
 import * as z from "zod";
 import { GuestSession } from "./session.ts";
@@ -192,14 +193,9 @@ class Http2Link implements GuestLink {
 /** Asks the agent who it is, and sets its clock where that is off. */
 async function greet(session: GuestSession): Promise<GuestAgent> {
   const answer = await session.request({ method: "GET", path: "/v1/agent", timeoutMs: pingTimeoutMs });
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of answer.body as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > answerBytes) throw new WorkfortError("agent_failed", "the agent's greeting is too long");
-    chunks.push(chunk);
-  }
-  const agent = readGreeting(Buffer.concat(chunks).toString("utf8"));
+  const bytes = await assemble(answer.body, answerBytes);
+  if (bytes === null) throw new WorkfortError("agent_failed", "the agent's greeting is too long");
+  const agent = readGreeting(bytes.toString("utf8"));
   const now = Date.now();
   if (Math.abs(now - agent.clockUnixMs) > clockToleranceMs) {
     const set = await session.request({

@@ -2,6 +2,7 @@ import { newProcessId, runProcess, WorkfortError } from "@workfort/client";
 import { cutFrames } from "@workfort/contract/output-frames";
 import { Process } from "@workfort/contract";
 import * as z from "zod";
+import { wholeBytes } from "../characters.ts";
 import type { Daemon } from "../daemon.ts";
 import { KeptOutput } from "../kept-output.ts";
 import { destroys, guestTool, reads, type ToolCall, type ToolResult } from "../tool.ts";
@@ -345,10 +346,19 @@ async function readOutput(
     next[frame.kind] = frame.offset + piece.length;
   }
   const process = await daemon.call("process.get", { params }, { signal });
+  /** a character that is not there as a whole yet, or has no room any more, is read the next time */
+  const textOf = (name: "stdout" | "stderr"): string => {
+    const bytes = Buffer.concat(taken[name]);
+    const isLast = process.state === "exited" && next[name] === process[name].end;
+    const whole = isLast ? bytes.length : wholeBytes(bytes) || bytes.length;
+    next[name] -= bytes.length - whole;
+    return bytes.toString("utf8", 0, whole);
+  };
+  const [stdout, stderr] = [textOf("stdout"), textOf("stderr")];
   return {
     ...stateOf(process),
-    stdout: Buffer.concat(taken.stdout).toString("utf8"),
-    stderr: Buffer.concat(taken.stderr).toString("utf8"),
+    stdout,
+    stderr,
     stdoutNext: next.stdout,
     stderrNext: next.stderr,
     more,

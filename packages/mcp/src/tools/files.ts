@@ -1,4 +1,5 @@
 import { FileListing, FoundFiles, guestPath, WorkfortError, WrittenFile } from "@workfort/contract";
+import { Assembly } from "@workfort/contract/assembly";
 import * as z from "zod";
 import { destroys, guestTool, reads, type ToolCall } from "../tool.ts";
 
@@ -38,7 +39,7 @@ export const fileRead = guestTool({
       const note = nextLine === null ? "" : `\n[there is more: startLine ${nextLine}]`;
       return { data: { content, nextLine, nextOffset: null }, text: `${content}${note}` };
     }
-    const bytes = Buffer.concat(await Array.fromAsync(body));
+    const bytes = await takeOf(body, answerBytes + 1);
     const isCut = bytes.length > answerBytes;
     const content = bytes.subarray(0, answerBytes).toString("base64");
     return { data: { content, nextLine: null, nextOffset: isCut ? offset + answerBytes : null }, text: content };
@@ -184,7 +185,7 @@ async function write(
 async function wholeText({ daemon, signal }: ToolCall, vm: string, { path, user }: Place): Promise<string> {
   const query = { path, user, length: String(editBytes + 1) };
   const { body } = await daemon.bytes("vm.files.read", { params: { vm }, query }, { signal });
-  const bytes = Buffer.concat(await Array.fromAsync(body));
+  const bytes = await takeOf(body, editBytes + 1);
   if (bytes.length > editBytes)
     throw new WorkfortError("too_large", `${path} is larger than ${editBytes} bytes`, {
       hint: "change it with run_command, for example with sed",
@@ -194,6 +195,16 @@ async function wholeText({ daemon, signal }: ToolCall, vm: string, { path, user 
   } catch {
     throw new WorkfortError("invalid_request", `${path} is not text in UTF-8`);
   }
+}
+
+/** The first bytes of a source, at most so many, whatever a guest sends. */
+async function takeOf(body: AsyncIterable<Uint8Array>, mostBytes: number): Promise<Buffer> {
+  const taken = new Assembly();
+  for await (const piece of body) {
+    taken.put(piece.subarray(0, mostBytes - taken.length));
+    if (taken.length === mostBytes) break;
+  }
+  return taken.bytes;
 }
 
 /** Some lines of a text, which is read no further than they go. */

@@ -16,6 +16,8 @@ export interface Attachment {
   terminal: string;
   create: TerminalOptions["create"];
   readOnly: boolean;
+  /** who else is at it only looks on from now on */
+  takeOver: boolean;
   /** null: only its end ends the view */
   detachKeys: { bytes: Buffer; text: string } | null;
   recording: Recording | null;
@@ -68,8 +70,9 @@ export async function attach(cli: Cli, wanted: Attachment): Promise<Outcome> {
 }
 
 function viewOf(cli: Cli, wanted: Attachment, host: HostTerminal, signal: AbortSignal): TerminalOptions {
-  const { vm, terminal, create, readOnly, recording, detachKeys } = wanted;
-  const title = `${vm}: ${terminal}${detachKeys === null ? "" : ` (${detachKeys.text} detaches)`}`;
+  const { vm, terminal, create, readOnly, takeOver, recording, detachKeys } = wanted;
+  const detaches = detachKeys === null ? "" : ` (${detachKeys.text} detaches)`;
+  let title = `${vm}: ${terminal}${detaches}`;
   if (detachKeys !== null) cli.err.write(`${printable(title)}\r\n`);
   let broken = false;
   return {
@@ -77,6 +80,7 @@ function viewOf(cli: Cli, wanted: Attachment, host: HostTerminal, signal: AbortS
     terminal,
     create,
     readOnly,
+    takeOver,
     signal,
     size: () => host.size(),
     onScreen: async (size) => {
@@ -89,6 +93,10 @@ function viewOf(cli: Cli, wanted: Attachment, host: HostTerminal, signal: AbortS
       await recording?.output(bytes);
     },
     onSize: async (size) => await recording?.size(size),
+    onTaken: async () => {
+      title = `${vm}: ${terminal}, taken over by another viewer${detaches}`;
+      await cli.out.pour(Buffer.from(host.titled(printable(title))));
+    },
     onBreak: () => {
       if (!broken) cli.err.write("\r\nnexusctl: the line broke; connecting again (Ctrl-C gives up)\r\n");
       broken = true;

@@ -20,6 +20,7 @@ export async function runOnTerminal(cli: Cli, vm: string, { argv, env, cwd, user
       terminal,
       create,
       readOnly: false,
+      takeOver: false,
       detachKeys: null,
       recording: null,
       withoutTerminal: `nexusctl vm exec ${vm} -- …   (without -t)`,

@@ -59,7 +59,12 @@ export class HostTerminal {
   /** What makes a screen blank and normal; what stands on it moves out of sight and stays in the scrollback. */
   blank(title: string): string {
     const away = "\r\n".repeat(this.size().rows);
-    return `${normal}${away}\u001B[H\u001B[2J\u001B]2;${title}\u0007`;
+    return `${normal}${away}\u001B[H\u001B[2J${this.titled(title)}`;
+  }
+
+  /** What gives its window a title. */
+  titled(title: string): string {
+    return `\u001B]2;${title}\u0007`;
   }
 
   /** Gives the terminal back; whatever is printed after it stands on a line of its own. */

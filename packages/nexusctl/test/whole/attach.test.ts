@@ -117,6 +117,28 @@ test("being at a terminal of a VM", async (context) => {
       await cli("vm", "terminal", "delete", "dev", "main");
     });
 
+    await context.test(
+      "one takes the terminal over, and a third records it without a terminal of its own",
+      async () => {
+        const file = join(daemon.directory, "recorded.cast");
+        const first = new AtTerminal(daemon, "vm attach dev -- sh -c 'echo begun; read x; echo got $x; exit 3'");
+        await first.shows("begun");
+        const recording = nexusctl(env, ["vm", "terminal", "record", "dev", file]);
+        const second = new AtTerminal(daemon, "vm attach dev --take-over");
+        await first.shows("taken over by another viewer");
+        await second.shows("begun");
+        first.type("not this");
+        first.type("\u0003");
+        assert.equal(await first.code(), 0, "one who only looks on leaves by Ctrl-C");
+        second.type("this\n");
+        assert.equal(await second.code(), 3);
+        const { code, stdout, stderr } = await recording;
+        assert.deepEqual([code, stdout, stderr], [0, "", ""]);
+        assert.match(await readFile(file, "utf8"), /^\{"version":2,"width":90,"height":25,[^]*begun[^]*got this/);
+        await cli("vm", "terminal", "delete", "dev", "main");
+      },
+    );
+
     await context.test("a program sets modes, the line is killed, and the terminal is as it was", async () => {
       const script = "printf '\\033[?1049h\\033[?1000h\\033[?2004hon'; sleep 1000";
       const view = new AtTerminal(daemon, `vm attach dev --new -- sh -c "${script}"`);
@@ -161,6 +183,11 @@ test("being at a terminal of a VM", async (context) => {
       assert.match(stderr, /must be a terminal/);
       assert.equal((await nexusctl(env, ["vm", "exec", "-t", "--json", "dev", "true"])).code, 2);
       assert.equal((await nexusctl(env, ["vm", "terminal", "delete", "dev", "none"])).code, 4);
+      const nothing = join(daemon.directory, "nothing.cast");
+      assert.equal((await nexusctl(env, ["vm", "terminal", "record", "dev", nothing])).code, 4);
+      assert.equal((await nexusctl(env, ["vm", "terminal", "record", "dev", "/no/such/place"])).code, 1);
+      const both = new AtTerminal(daemon, "vm attach dev --take-over --read-only");
+      assert.equal(await both.code(), 2);
       assert.equal((await nexusctl(env, ["vm", "terminal", "resize", "dev", "none", "0", "0"])).code, 2);
       const nowhere = new AtTerminal(daemon, "vm attach none");
       assert.equal(await nowhere.code(), 4);

@@ -65,6 +65,8 @@ export class TerminalDoor {
         const view = new TerminalView(webSocket, { id: terminal, size, readOnly: wanted.readOnly === "true" });
         this.#views.add(view);
         void view.run(() => this.#terminalsOf(vm)).finally(() => this.#views.delete(view));
+        if (wanted.takeOver === "true")
+          for (const other of this.#views) if (other !== view && other.isBeside(view)) other.giveWay();
       });
     } catch (error) {
       refuse(socket, toWorkfortError(error));

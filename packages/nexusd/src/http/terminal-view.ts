@@ -23,7 +23,7 @@ export class TerminalView {
   readonly #socket: WebSocket;
   readonly #id: string;
   readonly #size: ResizeTerminal | null;
-  readonly #readOnly: boolean;
+  #readOnly: boolean;
   readonly #gone = new AbortController();
   #terminals: GuestTerminals | null = null;
   #lastSent: Promise<void> = Promise.resolve();
@@ -59,6 +59,22 @@ export class TerminalView {
     await closed;
     clearInterval(pings);
     this.#typing?.destroy();
+  }
+
+  /** Whether both look at one terminal. */
+  isBeside(other: TerminalView): boolean {
+    return (
+      this.#id === other.#id && other.#terminals !== null && this.#terminals?.areThoseOf(other.#terminals) === true
+    );
+  }
+
+  /** Another viewer took the terminal over: this one only looks on. */
+  giveWay(): void {
+    if (this.#readOnly) return;
+    this.#readOnly = true;
+    this.#wanted = null;
+    this.#typing?.end();
+    this.#say({ type: "taken" });
   }
 
   close(code: number): void {

@@ -2,12 +2,15 @@ import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { NodeStreamableHTTPServerTransport } from "@modelcontextprotocol/node";
 import type { McpServer } from "@modelcontextprotocol/server";
+import { EventMemory } from "./event-memory.ts";
 
 /** sessions at a time; of more, the idle one that was used least recently ends */
 const mostSessions = 64;
 /** after so long without a request a session ends, ms */
 const idleMs = 30 * 60_000;
 const lookEveryMs = 60_000;
+/** a client whose connection broke is asked to wait so long before it comes back, ms */
+const comeBackAfterMs = 1_000;
 
 interface Session {
   transport: NodeStreamableHTTPServerTransport;
@@ -53,6 +56,8 @@ export class Sessions {
   async open(owner: string, server: McpServer): Promise<NodeStreamableHTTPServerTransport> {
     const transport: NodeStreamableHTTPServerTransport = new NodeStreamableHTTPServerTransport({
       sessionIdGenerator: randomUUID,
+      eventStore: new EventMemory(),
+      retryInterval: comeBackAfterMs,
       onsessioninitialized: (id) => {
         this.#endSurplus();
         this.#sessions.set(id, { transport, owner, usedAt: Date.now(), calls: 0, streams: 0 });

@@ -11,6 +11,7 @@ interface Flags {
   readonly terminal?: string;
   readonly new?: boolean;
   readonly readOnly?: boolean;
+  readonly takeOver?: boolean;
   readonly record?: string;
   readonly detachKeys?: string;
   readonly user?: string;
@@ -40,6 +41,12 @@ export default defineCommand({
       },
       new: { kind: "boolean", optional: true, withNegated: false, brief: "make another terminal" },
       readOnly: { kind: "boolean", optional: true, withNegated: false, brief: "only look on" },
+      takeOver: {
+        kind: "boolean",
+        optional: true,
+        withNegated: false,
+        brief: "type alone: who else is at it only looks on from now on",
+      },
       record: {
         kind: "parsed",
         parse: text,
@@ -79,12 +86,14 @@ export default defineCommand({
     ["vm attach dev", "a shell in the VM, or back to the one that is there"],
     ["vm attach dev --new -- htop", "another terminal, with a program of its own"],
     ["vm attach dev --terminal build --read-only", "look on"],
+    ["vm attach dev --take-over", "have it to oneself, as after leaving another one open somewhere"],
     ["vm attach dev --record session.cast", "for asciinema to play"],
   ],
   async run(cli: Cli, flags: Flags, vm: string, ...argv: readonly string[]) {
     if (flags.new && flags.terminal !== undefined) throw new UsageError("--new makes an id of its own: leave out one");
     const terminal = flags.new ? newTerminalId("t") : (flags.terminal ?? "main");
-    const readOnly = flags.readOnly ?? false;
+    const { readOnly = false, takeOver = false } = flags;
+    if (readOnly && takeOver) throw new UsageError("who takes a terminal over does not only look on: leave out one");
     const create = {
       ...(argv.length === 0 ? {} : { argv: [...argv] }),
       ...(flags.user === undefined ? {} : { user: flags.user }),
@@ -97,6 +106,7 @@ export default defineCommand({
       terminal,
       create: readOnly ? null : create,
       readOnly,
+      takeOver,
       detachKeys: { bytes: detachKeys(keys), text: keys.replaceAll(",", " ") },
       recording: flags.record === undefined ? null : await Recording.create(flags.record),
       withoutTerminal: `nexusctl vm exec ${vm} -- …`,
