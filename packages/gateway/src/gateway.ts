@@ -48,7 +48,8 @@ export class Gateway {
     this.#names = new NameServer(guestAt, (query, guest) => answerer.answer(query, guest, this.#requireSettings()));
     this.#checks = [httpDoor, tlsDoor].map((door) => new Doorway(guestAt, door(this.#resolver, this.denials)));
     this.#services = new ServiceDoors(guestAt);
-    this.#packets = new RefusedPackets((number) => this.#byNumber(number), this.denials);
+    const guestOn = (tap: string): Guest | null => this.#guests.values().find(({ vm }) => vm.tap === tap) ?? null;
+    this.#packets = new RefusedPackets({ guestAt, guestOn, denials: this.denials });
   }
 
   get vmIds(): string[] {
@@ -73,13 +74,9 @@ export class Gateway {
   async putVm(vm: GatewayVm): Promise<void> {
     await this.#turns.take(async () => {
       const settings = this.#requireSettings();
-      const guest = this.#guests.get(vm.id) ?? null;
-      const policy = new CompiledPolicy(vm.policy, this.#closed);
-      const fed = guest?.fed(policy) ?? "";
-      await this.#rules.putGuest({ vm, policy, fed }, settings, guest?.vm ?? null);
-      if (guest !== null && guest.vm.tap !== vm.tap) await this.#links.detach(guest.vm, settings);
-      this.#keep(vm, policy);
-      await this.#links.attach([vm], settings);
+      const before = this.#guests.get(vm.id)?.vm ?? null;
+      if (before !== null && placeOf(before) !== placeOf(vm)) await this.#remove(vm.id, settings);
+      await Promise.all([this.#change(vm), this.#links.attach([vm], settings)]);
     });
   }
 
@@ -87,38 +84,34 @@ export class Gateway {
     await this.#turns.take(async () => {
       const guest = this.#guests.get(vmId);
       if (guest === undefined) throw new WorkfortError("not_found", `no VM ${vmId} is attached`);
-      const vm = { ...guest.vm, policy };
-      const compiled = new CompiledPolicy(policy, this.#closed);
-      await this.#rules.putGuest({ vm, policy: compiled, fed: guest.fed(compiled) }, this.#requireSettings(), guest.vm);
-      guest.become(vm, compiled);
+      await this.#change({ ...guest.vm, policy });
     });
   }
 
   async removeVm(vmId: string): Promise<void> {
     await this.#turns.take(async () => {
-      const guest = this.#guests.get(vmId);
-      if (guest === undefined) return;
-      await this.#links.detach(guest.vm, this.#requireSettings());
-      await this.#rules.removeGuest(guest.vm);
-      this.#forget(guest);
+      if (this.#guests.has(vmId)) await this.#remove(vmId, this.#requireSettings());
     });
   }
 
   /** By id of the VM. */
   async counters(): Promise<Record<string, VmNetworkCounters>> {
     const counts = await this.#rules.counts();
-    const count = (name: string): { packets: number; bytes: number } => counts.get(name) ?? { packets: 0, bytes: 0 };
+    const of = (name: string): { packets: number; bytes: number } => counts.get(name) ?? { packets: 0, bytes: 0 };
     return Object.fromEntries(
-      [...this.#guests.values()].map(({ vm: { id, number }, deniedHere }) => [
-        id,
-        {
-          sentBytes: count(`sent_${number}`).bytes,
-          sentPackets: count(`sent_${number}`).packets,
-          receivedBytes: count(`received_${number}`).bytes,
-          receivedPackets: count(`received_${number}`).packets,
-          deniedPackets: count(`denied_${number}`).packets + count(`spoofed_${number}`).packets + deniedHere,
-        },
-      ]),
+      [...this.#guests.values()].map(({ vm: { id, tap, ipv4, ipv6 }, deniedHere }) => {
+        const sent = of(`sent ${tap}`);
+        const received = of(`received ${tap}`);
+        const denied = [`forged ${tap}`, `denied4 ${ipv4}`, `denied6 ${ipv6}`];
+        const counters = {
+          sentBytes: sent.bytes,
+          sentPackets: sent.packets,
+          receivedBytes: received.bytes,
+          receivedPackets: received.packets,
+          deniedPackets: denied.reduce((sum, name) => sum + of(name).packets, deniedHere),
+        };
+        return [id, counters];
+      }),
     );
   }
 
@@ -135,24 +128,44 @@ export class Gateway {
 
   async #exchange(settings: GatewaySettings, vms: readonly GatewayVm[]): Promise<void> {
     const closed = closedRanges([settings.ipv4.subnet, settings.ipv6.subnet, ...settings.hostAddresses]);
+    const policies = vms.map((vm) => new CompiledPolicy(vm.policy, closed)); // one that cannot be stops it here
     await this.#links.prepare(settings);
-    const ruled = vms.map((vm) => {
-      const policy = new CompiledPolicy(vm.policy, closed);
-      return { vm, policy, fed: this.#guests.get(vm.id)?.fed(policy) ?? "" };
-    });
-    await this.#rules.putAll(settings, closed, ruled);
+    const counts = await this.#rules.counts();
+    // from here on the new state is the true one: what is asked meanwhile is judged by it
     if (JSON.stringify(settings.dnsServers) !== JSON.stringify(this.#settings?.dnsServers))
       this.#resolver.setServers(settings.dnsServers);
     this.#settings = settings;
     this.#closed = closed;
     const ids = new Set(vms.map(({ id }) => id));
     for (const guest of this.#guests.values()) if (!ids.has(guest.vm.id)) this.#forget(guest);
-    for (const { vm, policy } of ruled) this.#keep(vm, policy);
+    const guests = vms.flatMap((vm, index) => (policies[index] === undefined ? [] : [this.#keep(vm, policies[index])]));
+    await this.#rules.putAll(settings, closed, guests, counts);
     await this.#links.removeOthers(vms, settings);
     await this.#links.attach(vms, settings);
     this.#packets.start();
     await this.#listen([settings.ipv4.gateway, settings.ipv6.gateway]);
     await this.#services.offer(settings);
+  }
+
+  /** Gives a guest its policy and rules; where the kernel does not take them, all is made again as it was. */
+  async #change(vm: GatewayVm): Promise<void> {
+    const before = this.#guests.get(vm.id)?.vm ?? null;
+    const policy = new CompiledPolicy(vm.policy, this.#closed);
+    try {
+      await this.#rules.putGuest(this.#keep(vm, policy));
+    } catch (error) {
+      const others = [...this.#guests.values()].flatMap((guest) => (guest.vm.id === vm.id ? [] : [guest.vm]));
+      await this.#exchange(this.#requireSettings(), before === null ? others : [...others, before]);
+      throw error;
+    }
+  }
+
+  async #remove(vmId: string, settings: GatewaySettings): Promise<void> {
+    const guest = this.#guests.get(vmId);
+    if (guest === undefined) return;
+    this.#forget(guest);
+    await this.#links.detach(guest.vm, settings);
+    await this.#rules.removeGuest(guest);
   }
 
   async #listen(addresses: string[]): Promise<void> {
@@ -170,16 +183,13 @@ export class Gateway {
     this.#listening = "";
   }
 
-  #byNumber(number: number): Guest | null {
-    return this.#guests.values().find(({ vm }) => vm.number === number) ?? null;
-  }
-
-  #keep(vm: GatewayVm, policy: CompiledPolicy): void {
-    const guest = this.#guests.get(vm.id) ?? new Guest(vm, this.#closed);
+  #keep(vm: GatewayVm, policy: CompiledPolicy): Guest {
+    const guest = this.#guests.get(vm.id) ?? new Guest(vm, policy);
     for (const address of guest.addresses) this.#byAddress.delete(address);
     guest.become(vm, policy);
     this.#guests.set(vm.id, guest);
     for (const address of guest.addresses) this.#byAddress.set(address, guest);
+    return guest;
   }
 
   #forget(guest: Guest): void {
@@ -193,4 +203,9 @@ export class Gateway {
       throw new WorkfortError("wrong_state", "the gateway has no state yet", { hint: "PUT /v1/state" });
     return this.#settings;
   }
+}
+
+/** What of a VM cannot change while its rules stay. */
+function placeOf({ tap, macAddress, ipv4, ipv6 }: GatewayVm): string {
+  return JSON.stringify([tap, macAddress, ipv4, ipv6]);
 }

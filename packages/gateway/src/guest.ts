@@ -1,8 +1,9 @@
-import { formatAddress, parseAddress, type AddressRange } from "@workfort/core/network/ip.ts";
-import { CompiledPolicy } from "@workfort/core/network/policy.ts";
+import { formatAddress, parseAddress } from "@workfort/core/network/ip.ts";
+import type { CompiledPolicy } from "@workfort/core/network/policy.ts";
 import type { GatewayVm } from "@workfort/host/network/gateway-protocol.ts";
 import { AnsweredNames } from "./dns/answered-names.ts";
-import { nameElements } from "./rules/guest-rules.ts";
+import type { OpenAddress } from "./rules/guest-elements.ts";
+import { OpenAddresses } from "./rules/open-addresses.ts";
 import { TokenBucket } from "./token-bucket.ts";
 
 /** connections through the gateway that a guest may have at once */
@@ -21,6 +22,7 @@ export interface LivingConnection {
 /** A VM as the gateway knows it: its policy, what it was told, and what it has open. */
 export class Guest {
   readonly answered = new AnsweredNames();
+  readonly open = new OpenAddresses();
   readonly queries = new TokenBucket(queriesPerSecond, queryBurst);
   readonly #connections = new Set<LivingConnection>();
   vm: GatewayVm;
@@ -30,9 +32,9 @@ export class Guest {
   /** questions that wait for an answer */
   asking = 0;
 
-  constructor(vm: GatewayVm, closed: readonly AddressRange[]) {
+  constructor(vm: GatewayVm, policy: CompiledPolicy) {
     this.vm = vm;
-    this.policy = new CompiledPolicy(vm.policy, closed);
+    this.policy = policy;
   }
 
   /** Of both families, spelled as the kernel does. */
@@ -65,12 +67,13 @@ export class Guest {
     for (const connection of this.#connections) connection.end();
   }
 
-  /** The addresses that a policy opens because names have led to them, as elements of this guest's sets. */
-  fed(policy: CompiledPolicy): string {
-    return this.answered
+  /** The addresses that the policy opens because names have led to them. */
+  toOpen(): OpenAddress[] {
+    const opened = this.answered
       .pairs()
-      .map(({ name, address, seconds }) => nameElements(this.vm.number, [address], policy.directPorts(name), seconds))
-      .filter((text) => text !== "")
-      .join("\n");
+      .flatMap(({ name, address, seconds }) =>
+        this.policy.directPlaces(name).map((place) => ({ address, place, seconds })),
+      );
+    return this.open.missing(opened) ?? [];
   }
 }

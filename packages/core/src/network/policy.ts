@@ -32,10 +32,14 @@ export class CompiledPolicy {
   readonly services: ReadonlySet<string>;
   /** what address entries open, such that no two have an address and port in common */
   readonly ranges: readonly OpenedRange[];
+  /**
+   * The ports on which names' addresses are opened by rules, because no check of ours sees them; cut so that the ports
+   * of any name are some of these.
+   */
+  readonly directPorts: readonly PortRange[];
   readonly #exact = new Map<string, PortRange[]>();
   readonly #below = new Map<string, PortRange[]>();
   readonly #closed: readonly AddressRange[];
-  readonly #elementary: readonly PortRange[];
 
   constructor(policy: NetworkPolicy, closed: readonly AddressRange[]) {
     this.mode = policy.mode;
@@ -52,7 +56,7 @@ export class CompiledPolicy {
     const named = [...this.#exact.values(), ...this.#below.values()].flatMap((ports) =>
       subtractPorts(ports, checkedPorts),
     );
-    this.#elementary = elementaryPorts(named);
+    this.directPorts = elementaryPorts(named);
   }
 
   /** Whether anything may be asked of this name: then our DNS asks for it. */
@@ -69,14 +73,11 @@ export class CompiledPolicy {
     return this.mode === "open" ? this.asksName(name) : hasPort(this.#portsOf(name), port, protocol);
   }
 
-  /**
-   * The ports on which a name's addresses are opened by rules, because no check of ours sees them; cut so that those of
-   * two names are the same or have nothing in common.
-   */
-  directPorts(text: string): PortRange[] {
+  /** Which of `directPorts` are a name's, by their place. */
+  directPlaces(text: string): number[] {
     const name = plainName(text);
     const ports = name === null || this.mode !== "allow" ? [] : this.#portsOf(name);
-    return this.#elementary.filter(({ first, protocol }) => hasPort(ports, first, protocol));
+    return this.directPorts.flatMap(({ first, protocol }, place) => (hasPort(ports, first, protocol) ? [place] : []));
   }
 
   allowsAddress(text: string, port: number, protocol: Protocol): boolean {

@@ -76,7 +76,7 @@ export class ControlServer {
       for (const [method, path, handler] of this.#routes) {
         const match = path.exec(url.pathname);
         if (match === null || request.method !== method) continue;
-        send(response, 200, await handler(request, url, decodeURIComponent(match[1] ?? "")));
+        send(response, 200, await handler(request, url, match[1] ?? ""));
         return;
       }
       throw new WorkfortError("not_found", `there is no ${request.method} ${url.pathname}`);

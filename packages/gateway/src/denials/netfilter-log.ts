@@ -11,7 +11,7 @@ const request = 1 | 4; // NLM_F_REQUEST | NLM_F_ACK
 const configure = { command: 1, mode: 2, timeout: 4, threshold: 5 }; // NFULA_CFG_*
 const bindCommand = 1; // NFULNL_CFG_CMD_BIND
 const copyPacket = 2; // NFULNL_COPY_PACKET
-const attribute = { header: 1, payload: 9, prefix: 10 }; // NFULA_*
+const attribute = { header: 1, interfaceIn: 4, physicalIn: 6, payload: 9, prefix: 10 }; // NFULA_*
 
 const copiedBytes = 128;
 /** for which the kernel gathers packets into one message, 1/100 s, and how many */
@@ -24,6 +24,8 @@ export interface LoggedPacket {
   prefix: string;
   /** EtherType */
   etherType: number;
+  /** of the port by which it came, where the bridge has logged it */
+  interfaceIndex: number;
   /** its beginning, from the network header on */
   payload: Buffer;
 }
@@ -97,7 +99,7 @@ export function packetsIn(bytes: Buffer): LoggedPacket[] {
 }
 
 function packetIn(attributes: Buffer): LoggedPacket {
-  const packet: LoggedPacket = { prefix: "", etherType: 0, payload: Buffer.alloc(0) };
+  const packet: LoggedPacket = { prefix: "", etherType: 0, interfaceIndex: 0, payload: Buffer.alloc(0) };
   for (let at = 0; at + 4 <= attributes.length;) {
     const length = attributes.readUInt16LE(at);
     if (length < 4 || at + length > attributes.length) break;
@@ -105,6 +107,9 @@ function packetIn(attributes: Buffer): LoggedPacket {
     const type = attributes.readUInt16LE(at + 2) & 0x3fff;
     if (type === attribute.prefix) packet.prefix = value.toString("latin1").replace(/\0.*$/s, "");
     if (type === attribute.header && value.length >= 2) packet.etherType = value.readUInt16BE(0);
+    const isInterface =
+      type === attribute.physicalIn || (type === attribute.interfaceIn && packet.interfaceIndex === 0);
+    if (isInterface && value.length >= 4) packet.interfaceIndex = value.readUInt32BE(0);
     if (type === attribute.payload) packet.payload = Buffer.from(value); // the buffer is used again
     at += Math.ceil(length / 4) * 4;
   }

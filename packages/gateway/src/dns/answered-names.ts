@@ -6,8 +6,8 @@ export const minOpenSeconds = 30;
 interface Pair {
   name: string;
   address: string;
-  /** until when the kernel has it open, by performance.now(); 0 where it was never opened */
-  openUntil: number;
+  /** until when the guest may use it, by performance.now() */
+  until: number;
 }
 
 /** What a guest was told: which names have led it to which addresses. */
@@ -20,30 +20,21 @@ export class AnsweredNames {
     return this.#last.get(address) ?? null;
   }
 
-  /** Notes an answer; true where the address has to be opened for `seconds`, since it is not open for so long. */
-  note(name: string, address: string, seconds: number): boolean {
-    const key = `${name} ${address}`;
-    const pair = this.#pairs.get(key) ?? { name, address, openUntil: 0 };
-    keepNewest(this.#pairs, key, pair);
+  note(name: string, address: string, seconds: number): void {
+    keepNewest(this.#pairs, `${name} ${address}`, { name, address, until: performance.now() + seconds * 1000 });
     keepNewest(this.#last, address, name);
-    return pair.openUntil < performance.now() + seconds * 1000;
-  }
-
-  opened(name: string, address: string, seconds: number): void {
-    const pair = this.#pairs.get(`${name} ${address}`);
-    if (pair !== undefined) pair.openUntil = Math.max(pair.openUntil, performance.now() + seconds * 1000);
   }
 
   /**
-   * All pairs and for how long they are to be open under rules that are made anew. What is open no more is so for a
+   * All pairs, and for how long they are to be open under rules that are made anew. What is open no more is so for a
    * moment again, in which a connection made while it was can show that it lives.
    */
   pairs(): { name: string; address: string; seconds: number }[] {
     const now = performance.now();
-    return [...this.#pairs.values()].map(({ name, address, openUntil }) => ({
+    return [...this.#pairs.values()].map(({ name, address, until }) => ({
       name,
       address,
-      seconds: Math.max(Math.ceil((openUntil - now) / 1000), minOpenSeconds),
+      seconds: Math.max(Math.ceil((until - now) / 1000), minOpenSeconds),
     }));
   }
 }

@@ -86,25 +86,27 @@ export class Answerer {
 
   /** Opens the addresses on the ports that no check of ours sees; false where that has failed. */
   async #open(guest: Guest, name: string, records: readonly DnsRecord[]): Promise<boolean> {
-    const ports = guest.policy.directPorts(name);
-    const missing: string[] = [];
-    let seconds = minOpenSeconds;
-    for (const record of records) {
+    const places = guest.policy.directPlaces(name);
+    const wanted = records.flatMap((record) => {
       const address = addressOf(record);
-      if (address === null) continue;
-      seconds = Math.max(seconds, record.ttl);
-      if (guest.answered.note(name, address, Math.max(record.ttl, minOpenSeconds)) && ports.length > 0)
-        missing.push(address);
+      if (address === null) return [];
+      const seconds = Math.max(record.ttl, minOpenSeconds);
+      guest.answered.note(name, address, seconds);
+      return places.map((place) => ({ address, place, seconds }));
+    });
+    const missing = guest.open.missing(wanted);
+    if (missing === null) {
+      this.#deny(guest, name, "the guest has too many addresses of names open at once");
+      return false;
     }
     if (missing.length === 0) return true;
-    seconds += openSlackSeconds;
     try {
-      await this.#rules.feed(guest.vm.number, missing, ports, seconds);
+      const longer = missing.map((one) => ({ ...one, seconds: one.seconds + openSlackSeconds }));
+      await this.#rules.open(guest, longer);
+      return true;
     } catch {
-      return false; // the guest has gone, or its sets are full
+      return false; // the guest has gone
     }
-    for (const address of missing) guest.answered.opened(name, address, seconds);
-    return true;
   }
 
   #deny(guest: Guest, name: string, reason: string, address: string | null = null): void {

@@ -26,10 +26,10 @@ export async function serveEcho(inside: Namespace, places: { address: string; po
 /** The first bytes of a connection after `send`, or the code of the error. */
 export async function tcp(
   inside: Namespace,
-  target: { address: string; port: number; send?: string },
+  target: { address: string; port: number; send?: string; from?: string },
 ): Promise<string> {
-  return await inside.run(async ({ net }, { address, port, send }) => {
-    const socket = net.connect({ host: address, port });
+  return await inside.run(async ({ net }, { address, port, send, from }) => {
+    const socket = net.connect({ host: address, port, ...(from === undefined ? {} : { localAddress: from }) });
     return await new Promise<string>((resolve) => {
       const timer = setTimeout(() => (resolve("TIMEOUT"), socket.destroy()), 5000);
       socket.on("connect", () => send !== undefined && socket.write(send));
@@ -158,4 +158,59 @@ export async function converse(
     await closed;
     return text;
   }, talk);
+}
+
+/** A connection that stays: what it has received, and whether it has ended. */
+export class Line {
+  readonly #inside: Namespace;
+  readonly #name: string;
+
+  private constructor(inside: Namespace, name: string) {
+    this.#inside = inside;
+    this.#name = name;
+  }
+
+  /** Resolves once the first bytes have come. */
+  static async open(inside: Namespace, target: { address: string; port: number; send?: string }): Promise<Line> {
+    const name = `line ${target.address} ${target.port} ${Math.random()}`;
+    await inside.run(
+      async ({ net, kept }, { name, address, port, send }) => {
+        const socket = net.connect({ host: address, port });
+        const state = { text: "", ended: "", socket };
+        kept.set(name, state);
+        await new Promise<void>((resolve, reject) => {
+          socket.on("data", (chunk: Buffer) => {
+            state.text += chunk.toString("latin1");
+            resolve();
+          });
+          socket.on("error", (error: NodeJS.ErrnoException) => (state.ended = error.code ?? ""));
+          socket.on("close", () => {
+            state.ended ||= "closed";
+            reject(new Error(state.ended));
+          });
+          if (send !== undefined) socket.write(Buffer.from(send, "latin1"));
+        });
+      },
+      { ...target, name },
+    );
+    return new Line(inside, name);
+  }
+
+  /** Sends, and resolves with true once it has come back, false once the connection has ended. */
+  async echoes(text: string): Promise<boolean> {
+    return await this.#inside.run(
+      async ({ kept }, { name, text }) => {
+        const state = kept.get(name) as { text: string; ended: string; socket: { write(text: string): void } };
+        if (state.ended === "") state.socket.write(text);
+        for (let tries = 0; tries < 3000 && state.ended === "" && !state.text.includes(text); tries += 1)
+          await new Promise((again) => setTimeout(again, 5));
+        return state.text.includes(text);
+      },
+      { name: this.#name, text },
+    );
+  }
+
+  async ended(): Promise<string> {
+    return await this.#inside.run(({ kept }, name) => (kept.get(name) as { ended: string }).ended, this.#name);
+  }
 }

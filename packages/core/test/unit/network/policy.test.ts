@@ -174,13 +174,15 @@ test("ports that rules open for names are cut so that no two overlap", () => {
   fc.assert(
     fc.property(fc.array(entry, { minLength: 1, maxLength: 8 }), (entries) => {
       const policy = allowing(...entries.map(([name, a, b]) => `${name}:${Math.min(a, b)}-${Math.max(a, b)}`));
-      const all = ["a.example", "b.example", "x.b.example"].map((name) => policy.directPorts(name));
-      for (const one of all.flat())
-        for (const other of all.flat())
-          assert.ok(
-            (one.first === other.first && one.last === other.last) || one.last < other.first || other.last < one.first,
-          );
-      for (const ports of all) assert.ok(!hasPort(ports, 80, "tcp") && !hasPort(ports, 443, "tcp"));
+      const all = policy.directPorts;
+      for (const one of all)
+        for (const other of all) assert.ok(one === other || one.last < other.first || other.last < one.first);
+      assert.ok(!hasPort(all, 80, "tcp") && !hasPort(all, 443, "tcp"));
+      for (const name of ["a.example", "b.example", "x.b.example", "c.example"]) {
+        const own = policy.directPlaces(name).flatMap((place) => all[place] ?? []);
+        for (const port of entries.flatMap(([, a, b]) => [a, b]).filter((port) => port !== 80 && port !== 443))
+          assert.equal(hasPort(own, port, "tcp"), policy.allowsName(name, port, "tcp"));
+      }
     }),
   );
 });
@@ -240,7 +242,7 @@ test("anything at all may be asked, and nothing throws", () => {
         policy.allowsName(text, port, "tcp");
         policy.allowsAddress(text, port, "udp");
         policy.admitsAnswer(text);
-        policy.directPorts(text);
+        policy.directPlaces(text);
       }
     }),
   );
