@@ -211,8 +211,8 @@ test("a policy that refuses ECH takes what it needs out of answers", async () =>
     [accepting, refusing].map(({ inside }) => dns(inside, { server, name: "ech.example", type: 65 })),
   );
   assert.ok(kept?.text.includes("\x11\x22\x33\x44"));
-  assert.ok(stripped?.text.includes("\x02h2") && stripped.text.includes("\xc6\x33\x64\x0a"));
-  assert.ok(!stripped.text.includes("\x11\x22\x33\x44"));
+  assert.ok(stripped?.text.includes("\x02h2") === true && stripped.text.includes("\xc6\x33\x64\x0a"));
+  assert.ok(!stripped?.text.includes("\x11\x22\x33\x44"));
 });
 
 test("the workplace's own names: the gateway, the services that a policy names, and the guest's own in reverse", async () => {
