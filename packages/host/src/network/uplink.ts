@@ -65,7 +65,6 @@ export const pastaOptions = [
   "--no-map-gw",
   "--no-dhcp",
   "--no-dhcpv6",
-  "--no-ndp",
   "--no-ra",
 ] as const;
 const noPorts = ["-t", "none", "-u", "none", "-T", "none", "-U", "none"];

@@ -169,8 +169,9 @@ export async function makeHost(t: TestContext): Promise<{ host: TestNamespace; i
   const address = async (at: TestNamespace, device: string, number: number): Promise<void> => {
     await at.run(["ip", "address", "add", `198.51.100.${number}/24`, "dev", device]);
     await at.run(["ip", "address", "add", `2001:db8::${number}/64`, "dev", device, "nodad"]);
-    // no address of its own accord, which would still be tentative when the test looks
-    await at.run(["ip", "link", "set", device, "addrgenmode", "none", "up"]);
+    // its link-local address, which pasta needs, is not tentative at first
+    await at.run(["sh", "-c", `echo 0 > /proc/sys/net/ipv6/conf/${device}/accept_dad`]);
+    await at.run(["ip", "link", "set", device, "up"]);
   };
   await address(internet, "lan", 1);
   await address(host, "wan", 2);
@@ -179,7 +180,8 @@ export async function makeHost(t: TestContext): Promise<{ host: TestNamespace; i
   // the kernel still adds to a table of routes when the carrier has come
   await eventually(
     () => host.run(["ip", "-6", "route", "show", "table", "all"]),
-    (routes) => routes.includes("multicast ff00::/8 dev wan") && !routes.includes("linkdown"),
+    (routes) =>
+      /multicast ff00::\/8 dev wan/.test(routes) && /local fe80::\S+ dev wan/.test(routes) && !/linkdown/.test(routes),
   );
   for (const at of [host, internet]) await serve(t, at);
   return { host, internet };
