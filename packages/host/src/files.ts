@@ -2,10 +2,13 @@ import { promises as fs } from "node:fs";
 import { dirname } from "node:path";
 import { WorkfortError } from "@workfort/contract";
 
+/** so that two who write the same file at once have a temporary one each */
+let written = 0;
+
 /** Replaces a file as a whole: readers see the old content or the new, also after a power failure. */
 export async function writeAtomically(path: string, content: string | Uint8Array, mode = 0o600): Promise<void> {
   await fs.mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  const temporary = `${path}.${process.pid}.tmp`;
+  const temporary = `${path}.${process.pid}-${(written += 1)}.tmp`;
   try {
     const handle = await fs.open(temporary, "w", mode);
     try {
