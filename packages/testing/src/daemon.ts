@@ -131,6 +131,7 @@ export class TestDaemon {
         .filter((vm) => vm.running !== null)
         .map((vm) => this.client.call("vm.kill", { params: { vm: vm.id } }).catch(() => {})),
     );
+    await this.client.call("network.reset").catch(() => {}); // where it could not, that is left over
     await this.stop();
     this.client.close();
     const left = await this.leftovers();
@@ -168,7 +169,7 @@ export class TestDaemon {
 
   #spawn(env: Record<string, string>, program = join(checkout, "packages/nexusd/src/main.ts")): ChildProcess {
     const log = openSync(this.#log, "a");
-    const [command = node, ...words] = [...this.#launch, node, program];
+    const [command, ...words] = [...this.#launch, node, program];
     this.#child = spawn(command, words, {
       env: { ...this.#env, ...env },
       stdio: ["ignore", log, log],

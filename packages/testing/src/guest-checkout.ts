@@ -21,10 +21,15 @@ export async function copyCheckout(directory: string): Promise<void> {
   await fs.mkdir(join(checkout, "node_modules"));
   for (const name of await fs.readdir("node_modules"))
     if (!unneeded.test(name)) await copyFile(join("node_modules", name), join(checkout, "node_modules"));
-  const { stdout } = await runTool(["ldd", process.execPath]);
   await fs.mkdir(join(directory, "lib"));
+  await copyNodeLibraries(join(directory, "lib"));
+}
+
+/** What Node is linked with and a minimal Debian does not have. */
+export async function copyNodeLibraries(directory: string): Promise<void> {
+  const { stdout } = await runTool(["ldd", process.execPath]);
   for (const [, path = ""] of stdout.matchAll(/=> (\/\S+\/lib(?:atomic|stdc\+\+|gcc_s)\S+)/g))
-    await runTool(["cp", "--dereference", path, join(directory, "lib")]);
+    await runTool(["cp", "--dereference", path, directory]);
 }
 
 export async function copyFile(from: string, to: string): Promise<void> {

@@ -8,3 +8,4 @@ export * from "./tidy.ts";
 export { copyCheckout, copyFile, sendTree } from "./guest-checkout.ts";
 export * from "./internet/index.ts";
 export * from "./guest/index.ts";
+export * from "./workplace.ts";

@@ -95,6 +95,13 @@ export function neighbourAdvertisement(from: string, to: string, address: string
   return ipv6(from, to, 58, body, 255);
 }
 
+/** A router advertisement that makes its sender everybody's way out (RFC 4861, section 4.2). */
+export function routerAdvertisement(from: string): Buffer {
+  const body = Buffer.from([134, 0, 0, 0, 64, 0, 0x07, 0x08, 0, 0, 0, 0, 0, 0, 0, 0]);
+  body.writeUInt16BE(checksum6({ from, to: "ff02::1" }, 58, body), 2);
+  return ipv6(from, "ff02::1", 58, body, 255);
+}
+
 /** The same bytes in pieces of at most `size`, each in a packet of its own. */
 export function fragments(fields: Ipv4Fields, size: number): Buffer[] {
   const pieces: Buffer[] = [];

@@ -23,6 +23,9 @@ export const places = {
   mirrors: { ipv4: "198.51.100.90", ipv6: "2001:db8:2::90" },
   /** answers names to whoever asks, also over TLS and HTTPS */
   foreignResolver: { ipv4: "203.0.113.53", ipv6: "2001:db8:3::53" },
+  /** what names with ports of their own lead to */
+  database: { ipv4: "203.0.113.70", ipv6: "2001:db8:3::70" },
+  datagrams: { ipv4: "203.0.113.71", ipv6: "2001:db8:3::71" },
   /** a network that policies of tests do not name */
   forbidden: { ipv4: "203.0.113.66", ipv6: "2001:db8:3::66" },
 } as const satisfies Record<string, Place>;

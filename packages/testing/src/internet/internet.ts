@@ -66,6 +66,7 @@ export class Internet {
       await observe(outside);
       await observe(host);
       await host.nft(firewallRules[options.firewall ?? "plain"]);
+      if (options.firewall === "docker") await host.run(["sysctl", "--quiet", "--write", "net.ipv4.ip_forward=1"]);
       await startServers(host, outside, directory, options.sites ?? {});
       const internet = new Internet(host, outside, directory, await HostState.of(host));
       await internet.#nameTheUsual();

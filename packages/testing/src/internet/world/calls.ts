@@ -2,6 +2,9 @@ import type { DnsAnswer, DnsQuery } from "./dns-zone.ts";
 
 /** What a test and the servers in a namespace say to each other. */
 
+/** takes all and answers with how much it was (RFC 863 but for the answer) */
+export const discardPort = 9;
+
 export interface WorldSettings {
   /** TCP ports with HTTP, on every address of the namespace */
   httpPorts: readonly number[];

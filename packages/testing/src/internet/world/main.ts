@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { createServer, isIPv6, type Server } from "node:net";
 import { join } from "node:path";
 import { createServer as createTlsServer } from "node:tls";
-import type { WorldAnswer, WorldCall, WorldMethods, WorldSettings } from "./calls.ts";
+import { discardPort, type WorldAnswer, type WorldCall, type WorldMethods, type WorldSettings } from "./calls.ts";
 import { serveNames, serveNameStream } from "./dns-server.ts";
 import { DnsZone } from "./dns-zone.ts";
 import { plainAddress, Records } from "./records.ts";
@@ -45,6 +45,7 @@ async function start(settings: WorldSettings): Promise<void> {
   const { certificates, sites } = settings;
   for (const port of settings.httpPorts) await listen(makeWebServer(records, zone, sites), port);
   for (const port of settings.echoPorts) await listen(echoServer(), port);
+  await listen(discardServer(), discardPort);
   for (const address of settings.resolvers) await serveNames(zone, address);
   for (const address of settings.datagrams.addresses)
     for (const port of settings.datagrams.ports) await echoDatagrams(address, port);
@@ -62,6 +63,16 @@ function echoServer(): Server {
   return createServer((socket) => {
     records.connected(socket);
     socket.pipe(socket);
+  });
+}
+
+/** Takes all that comes, and says at its end how many bytes that were. */
+function discardServer(): Server {
+  return createServer({ allowHalfOpen: true }, (socket) => {
+    records.connected(socket);
+    let bytes = 0;
+    socket.on("data", (chunk: Buffer) => (bytes += chunk.length));
+    socket.on("end", () => socket.end(`${bytes}\n`));
   });
 }
 
