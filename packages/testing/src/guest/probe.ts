@@ -7,7 +7,7 @@ import { eventually } from "../eventually.ts";
 
 const script = readFileSync(new URL("probe.pl", import.meta.url), "utf8");
 /** what software emulation on a loaded machine may take for an answer; only a silence waits so long */
-const usualTimeoutMs = 4_000;
+const usualTimeoutMs = 20_000;
 
 /** One try from inside a guest, as a line for probe.pl. */
 export type Attempt = string & { readonly attempt: unique symbol };
