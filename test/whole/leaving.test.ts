@@ -27,11 +27,11 @@ const bytes = (head: string, body: string | Buffer): Visit => ({
 });
 /** a call of a tool in the newest revision, each by itself */
 const call = (name: string, args: object): Visit => {
-  const _meta = {
+  const meta = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
     "io.modelcontextprotocol/clientCapabilities": {},
   };
-  const asked = { name, arguments: { vm: "dev", ...args }, _meta };
+  const asked = { name, arguments: { vm: "dev", ...args }, _meta: meta };
   const visit = json("POST /mcp", { jsonrpc: "2.0", id: 1, method: "tools/call", params: asked });
   const about = { "mcp-protocol-version": "2026-07-28", "mcp-method": "tools/call", "mcp-name": name };
   return { ...visit, headers: { ...visit.headers, ...about } };
