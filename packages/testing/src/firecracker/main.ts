@@ -13,7 +13,8 @@ import { VmmProcess } from "./vmm-process.ts";
  * are as Firecracker's own, and the guest it boots is a real one, in QEMU under software emulation.
  *
  * What it has not: networks, snapshots, PCI, pmem, hotplugged memory, MMDS for the guest, calls from the guest, and
- * Firecracker's exit for a triple fault, which QEMU does not tell from a reset. vsock is bridged (see vsock.ts).
+ * Firecracker's exit for a triple fault, which QEMU does not tell from a reset. The guest's AF_VSOCK is a vhost-user
+ * device (see vsock-device.ts).
  */
 const slowStartMs = 1_000;
 /** of a timer that only keeps the process */
