@@ -94,7 +94,7 @@ test("a VMM that hangs loses its disks' counters, and holds no scrape up", () =>
 test("Firecracker's counters are summed over its lines, and begin again with a daemon", async () => {
   const daemon = await makeDaemon();
   try {
-    const { program } = await makeFirecrackerDouble(daemon.directory, { bridgedVsock: true });
+    const { program } = await makeFirecrackerDouble(daemon.directory);
     await fs.writeFile(
       daemon.locations.configFile,
       `api:\n  listen: off\nvmm:\n  firecracker: ${program}\n  confine: false\n`,
