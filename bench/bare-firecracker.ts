@@ -15,8 +15,6 @@ import { makeBareSpec, removeBareSpec } from "./bare-spec.ts";
 
 /** whose settings are sent */
 const version = "1.15.1";
-/** for an agent to answer; a VM within a VM is slow, ms */
-const agentBoundMs = 600_000;
 
 /** A Firecracker by hand: what the daemon tells it, and nobody in between. */
 export class BareFirecracker {
@@ -53,13 +51,13 @@ export class BareFirecracker {
    * Starts it by a configuration file; resolves when the agent answers. It has its API as the daemon's has: in the lab
    * a guest takes 0.3 s longer to boot beside Firecracker's thread for it.
    */
-  async startByFile(): Promise<void> {
+  async startByFile(boundMs: number): Promise<void> {
     const file = join(this.#spec.directory, "config.json");
     await fs.writeFile(file, JSON.stringify(fileOf(this.#spec)));
     const { api, vsock } = runPaths(this.#spec.directory);
     this.#spawn(["--api-sock", api, "--id", "bare", "--level", "Warning", "--config-file", file, "--boot-timer"]);
     while (!(await canConnect(vsock))) await delay(2);
-    const session = new GuestSession(await openVsock(vsock, AbortSignal.timeout(agentBoundMs)));
+    const session = new GuestSession(await openVsock(vsock, AbortSignal.timeout(boundMs)));
     (await session.request({ method: "GET", path: "/v1/agent" })).body.destroy();
     session.destroy();
   }

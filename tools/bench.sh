@@ -5,5 +5,6 @@
 install_host_packages "$needed_tests"
 install_npm_packages
 build_native_programs
+build_test_programs
 find_node
 exec "$node" bench/run.ts "$@"

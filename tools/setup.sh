@@ -1,4 +1,4 @@
-# Sourced by up.sh, test.sh and bench.sh: everything a checkout needs on this host, installed where it is missing.
+# Sourced by up.sh, test.sh and others: everything a checkout needs on this host, installed where it is missing.
 # Plain sh, since nothing of ours may be there yet. Each step is skipped when it has been done.
 set -eu
 cd "$(dirname "$0")/.."
@@ -83,6 +83,21 @@ build_native_programs() {
   minor=$(printf '%s' "$version" | cut -d. -f2)
   [ "${minor:-0}" -ge 91 ] 2>/dev/null || fail "Rust $version is too old; 1.91 or newer is needed" "rustup update stable"
   (cd native && cargo build --release --quiet --bins --examples) || fail "the native programs could not be built" "by hand: cd native && cargo build --release"
+}
+
+# the vsock device of the guests that Firecracker's double boots: for tests alone, as it was published; built once a user
+vsock_device='vhost-device-vsock 0.3.0'
+
+build_test_programs() {
+  place=native/target/vsock-device
+  grep -q "\"$vsock_device " "$place/.crates.toml" 2>/dev/null && return 0
+  cache="${XDG_CACHE_HOME:-$HOME/.cache}/workfort/vsock-device"
+  if ! grep -q "\"$vsock_device " "$cache/.crates.toml" 2>/dev/null; then
+    say "  building $vsock_device"
+    CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --debug --root "$cache" \
+      "${vsock_device% *}" --version "${vsock_device#* }" || fail "$vsock_device could not be built"
+  fi
+  mkdir -p "$place" && cp -R "$cache/bin" "$place/" && cp "$cache/.crates.toml" "$place/"
 }
 
 # the Node of the checkout, whatever the host has

@@ -7,5 +7,6 @@ install_host_packages "$needed_tests"
 say "Dependencies and native programs"
 install_npm_packages
 build_native_programs
+build_test_programs
 find_node
 exec "$node" tools/test.ts "$@"

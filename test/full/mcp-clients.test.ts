@@ -38,6 +38,7 @@ const notForUs = [
   "sep-2575-missing-capability-http-400",
   "sep-2575-http-server-no-independent-requests-on-stream",
   "sep-2575-server-no-log-without-loglevel",
+  "server-sse-disconnect-resume",
   "sep-2549-prompts-list-caching-hints",
   "sep-2549-resources-list-caching-hints",
   "sep-2549-resources-templates-list-caching-hints",

@@ -36,8 +36,12 @@ const escapes = "\x1b]0;owned\x07\x1b[2J\u009b31m\u202e";
 const noMemory =
   "Start microvm error: Invalid Memory Configuration: Cannot create mmap region: Cannot allocate memory (os error 12)";
 
+const addressInUse =
+  "Vsock config error: Cannot create backend for vsock device: Error binding to the host-side Unix socket: Address in use (os error 98)";
+
 const requests = [
   "GET /version",
+  "PUT /metrics",
   "PUT /machine-config",
   "PUT /boot-source",
   "PUT /drives/drive0",
@@ -124,6 +128,26 @@ const rows: Row[] = [
     name: "a refusal without end",
     fault: `refuse:${words("x".repeat(5000))}:PUT /boot-source`,
     says: /PUT \/boot-source: x{100,600}…$/,
+  },
+  {
+    name: "a vsock socket that somebody else has",
+    fault: `refuse:${words(addressInUse)}:PUT /vsock`,
+    says: /PUT \/vsock: Vsock config error: .*Address in use \(os error 98\)$/,
+  },
+  {
+    name: "a data drive has gone",
+    spoil: async ({ daemon }, vm) => {
+      const params = { drive: vm.name };
+      const { id } = await daemon.client.call("drive.create", { body: { name: vm.name, sizeBytes: 32 * 1024 ** 2 } });
+      await daemon.client.call("drive.attach", { params, body: { vm: vm.id } });
+      const disk = join(daemon.locations.dataDirectory, "drives", id.slice(id.indexOf("_") + 1), "drive.ext4");
+      await fs.rename(disk, `${disk}.gone`);
+      return async () => {
+        await fs.rename(`${disk}.gone`, disk);
+        await daemon.client.call("drive.detach", { params });
+      };
+    },
+    says: /PUT \/drives\/drive1: Drive config error: .*No such file or directory \(os error 2\) /,
   },
   {
     name: "the root drive has gone",

@@ -12,7 +12,7 @@ const start = (daemon: TestDaemon): Promise<unknown> => daemon.client.call("vm.s
 async function withFirecracker(use: (daemon: TestDaemon) => Promise<void>): Promise<void> {
   const daemon = await makeDaemon();
   try {
-    const { program } = await makeFirecrackerDouble(daemon.directory);
+    const { program } = await makeFirecrackerDouble(daemon.directory, { bridgedVsock: true });
     await fs.writeFile(
       daemon.locations.configFile,
       `api:\n  listen: off\nvmm:\n  firecracker: ${program}\n  confine: false\n`,

@@ -34,7 +34,7 @@ async function withDouble(
 ): Promise<void> {
   const daemon = await makeDaemon();
   try {
-    const { program, setFault } = await makeFirecrackerDouble(daemon.directory);
+    const { program, setFault } = await makeFirecrackerDouble(daemon.directory, { bridgedVsock: true });
     await fs.writeFile(
       daemon.locations.configFile,
       `api:\n  listen: off\nvmm:\n  firecracker: ${program}\n  confine: false\n`,

@@ -43,3 +43,6 @@ const target = process.arch === "arm64" ? "aarch64-unknown-linux-gnu" : "x86_64-
 
 /** directory of the native programs, which `npm test` and `npm run bench` build before they begin */
 export const nativePrograms = join(checkout, "native/target", target, "release");
+
+/** `vhost-device-vsock`, which `npm test` builds as it was published */
+export const vsockDeviceProgram = join(checkout, "native/target/vsock-device/bin/vhost-device-vsock");

@@ -14,14 +14,20 @@ export interface FirecrackerDouble {
   setFault: (fault: string, word?: string) => Promise<void>;
 }
 
-/** A program `firecracker` in `directory`: the double; with a double of its jailer beside it where that is wanted. */
+/**
+ * A program `firecracker` in `directory`: the double; with a double of its jailer beside it where that is wanted. Where
+ * VMs are to be paused it wants its vsock bridged (firecracker/serial-bridge.ts).
+ */
 export async function makeFirecrackerDouble(
   directory: string,
-  options: { jailer?: boolean } = {},
+  options: { jailer?: boolean; bridgedVsock?: boolean } = {},
 ): Promise<FirecrackerDouble> {
   const [path, faultFile] = [join(directory, "firecracker"), join(directory, "fault")];
   const setFault = (fault: string, word?: string): Promise<void> =>
-    fs.writeFile(word === undefined ? faultFile : `${faultFile}.${word}`, `${fault},${usualVersion}`);
+    fs.writeFile(
+      word === undefined ? faultFile : `${faultFile}.${word}`,
+      [fault, usualVersion, ...(options.bridgedVsock === true ? ["bridged-vsock"] : [])].join(","),
+    );
   const lines = [
     "fault=/fault", // in a jail
     `[ -f "$fault" ] || fault=${faultFile}`,

@@ -60,7 +60,7 @@ async function faultOf(running: RunningProgram, request: string): Promise<string
 }
 
 test("a guest boots, is spoken to, paused, resumed, changed and ended", { timeout: 300_000 }, async () => {
-  await withProgram({ args: ["--boot-timer"] }, async (running) => {
+  await withProgram({ args: ["--boot-timer"], faults: "bridged-vsock" }, async (running) => {
     await boot(running);
     const early = running.connect("vsock").send("CONNECT 7300\n");
     const starting = running.ask('PUT /actions {"action_type":"InstanceStart"}');
@@ -78,17 +78,8 @@ test("a guest boots, is spoken to, paused, resumed, changed and ended", { timeou
     assert.match(running.output, /guest-agent \S+ ready\r?\n/);
     assert.match(running.output, /Guest-boot-time =\s+\d+ us\s+\d+ ms,\s+\d+ CPU us\s+\d+ CPU ms\n/);
 
-    // nobody at the port, no line of this kind, and no second connection
-    for (const line of [
-      "CONNECT 7301\n",
-      "CONNECT 1",
-      "HELLO 7300\n",
-      `CONNECT ${"0".repeat(32)}7300\n`,
-      "CONNECT 7300\n",
-    ]) {
-      const refused = running.connect("vsock").send(line);
-      assert.equal(await refused.answers(), "", line);
-    }
+    assert.match(running.output, /Double: vsock is CONNECT bridged to virtio-serial; the guest sees no AF_VSOCK\.\n/);
+    await withRefusedLines(running, ["CONNECT 7301\n", "CONNECT 7300\n"]); // the one port, and one connection
 
     await withPhaseChecks(running);
     assert.equal(await running.ask('PATCH /vm {"state":"Paused"}'), noContent);
@@ -124,6 +115,41 @@ test("a guest boots, is spoken to, paused, resumed, changed and ended", { timeou
       [1, 1, 0], // the second one was refused
     );
     assert.ok("block_root" in (metrics[0] ?? {}));
+  });
+});
+
+/** Nobody is at the port, or it is no line of this kind. */
+async function withRefusedLines(running: RunningProgram, more: readonly string[]): Promise<void> {
+  for (const line of ["CONNECT 1", "HELLO 7300\n", `CONNECT ${"0".repeat(32)}7300\n`, ...more]) {
+    const refused = running.connect("vsock").send(line);
+    assert.equal(await refused.answers(), "", line);
+  }
+}
+
+test("the guest has an AF_VSOCK device, to which many connect at once", { timeout: 300_000 }, async () => {
+  await withProgram({}, async (running) => {
+    await boot(running);
+    const early = running.connect("vsock").send("CONNECT 7300\n");
+    assert.equal(await running.ask('PUT /actions {"action_type":"InstanceStart"}'), noContent);
+    assert.match(running.output, /Double: vsock is a vhost-user device; the guest sees AF_VSOCK\.\n/);
+    await eventually(
+      () => early.received,
+      (text) => text.includes("\n"),
+    );
+    assert.match(early.received, /^OK 1073741824\n/);
+    const agent = agentOver(early);
+    const list = "ls -d /sys/bus/virtio/drivers/vmw_vsock_virtio_transport/virtio*";
+    const start = { argv: ["sh", "-c", list], attach: true };
+    assert.match(await askAgent(agent, `POST /v1/processes ${JSON.stringify(start)}`), /virtio_transport\/virtio\d/);
+    await withRefusedLines(running, ["CONNECT 7301\n"]);
+    const second = await connected(running);
+    assert.match(second.received, /^OK 1073741825\n/);
+    const other = agentOver(second);
+    for (const session of [other, agent]) assert.match(await askAgent(session, "GET /v1/agent"), /"hostname":"double"/);
+    other.destroy();
+    agent.destroy();
+    assert.equal(await running.ask('PUT /actions {"action_type":"SendCtrlAltDel"}'), noContent);
+    assert.equal(await running.end(), 0);
   });
 });
 

@@ -16,6 +16,7 @@ import { isSpoiling, type Spoiling } from "./spoiled-answers.ts";
  * - `stale-socket`: the API socket's file is there a moment before anybody listens on it
  * - `version:<version>`: another version is reported
  * - `lost-vsock`: connections to the vsock socket are closed at once
+ * - `bridged-vsock`, no fault: the guest is reached by virtio-serial instead of AF_VSOCK (serial-bridge.ts)
  * - `poweroff-does-not-exit`: the process stays when its guest has ended
  * - `deaf`: SIGTERM is ignored
  */
@@ -23,6 +24,7 @@ export interface Faults {
   slowStart: boolean;
   staleSocket: boolean;
   lostVsock: boolean;
+  bridgedVsock: boolean;
   poweroffStays: boolean;
   deaf: boolean;
   version: string;
@@ -52,6 +54,7 @@ export function readFaults(text: string): Faults {
   return {
     slowStart: words.includes("slow-start"),
     staleSocket: words.includes("stale-socket"),
+    bridgedVsock: words.includes("bridged-vsock"),
     lostVsock: words.includes("lost-vsock"),
     poweroffStays: words.includes("poweroff-does-not-exit"),
     deaf: words.includes("deaf"),

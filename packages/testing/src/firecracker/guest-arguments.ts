@@ -21,8 +21,8 @@ const monitorDescriptor = 3;
 const usualBootArguments =
   "reboot=k panic=1 nomodule 8250.nr_uarts=0 i8042.noaux i8042.nomux i8042.dumbkbd swiotlb=noforce";
 
-/** The command line of QEMU for a VM that Firecracker would boot, without the program. */
-export function guestArguments(plan: GuestPlan, channel: string, counterKhz: number | null): string[] {
+/** The command line of QEMU for a VM that Firecracker would boot, without the program; `line` is what it is reached by. */
+export function guestArguments(plan: GuestPlan, line: readonly string[], counterKhz: number | null): string[] {
   const { boot, drives, balloon } = plan;
   const emulation = emulationOf(plan, counterKhz);
   return [
@@ -38,12 +38,7 @@ export function guestArguments(plan: GuestPlan, channel: string, counterKhz: num
     `socket,id=monitor,fd=${monitorDescriptor}`,
     "-mon",
     "chardev=monitor,mode=control",
-    "-device",
-    "virtio-serial-device,max_ports=2",
-    "-chardev",
-    `socket,id=agent,path=${channel},abstract=on,tight=on,server=on,wait=off`,
-    "-device",
-    "virtserialport,chardev=agent,nr=1,name=org.workfort.agent.0",
+    ...line,
     ...(plan.hasEntropy ? ["-device", "virtio-rng-device"] : []),
     ...(balloon === null ? [] : ["-device", balloonDevice(balloon)]),
     ...plan.taps.flatMap(({ macAddress }, index) => [

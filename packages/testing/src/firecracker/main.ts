@@ -12,8 +12,9 @@ import { VmmProcess } from "./vmm-process.ts";
  * A double of the program `firecracker`, for tests on a machine without KVM: its API, its process and its vsock socket
  * are as Firecracker's own, and the guest it boots is a real one, in QEMU under software emulation.
  *
- * What it has not: limits of interfaces' rates, snapshots, PCI, pmem, hotplugged memory, MMDS for the guest, calls from the guest, and
- * Firecracker's exit for a triple fault, which QEMU does not tell from a reset. vsock is bridged (see vsock.ts).
+ * What it has not: limits of interfaces' rates, snapshots, PCI, pmem, hotplugged memory, MMDS for the guest, calls from
+ * the guest, and Firecracker's exit for a triple fault, which QEMU does not tell from a reset. The guest's AF_VSOCK is a
+ * vhost-user device (see vsock-device.ts).
  */
 const slowStartMs = 1_000;
 /** of a timer that only keeps the process */

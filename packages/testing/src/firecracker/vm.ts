@@ -1,14 +1,19 @@
 import { closeSync, openSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
 import { disksIn } from "@workfort/host/vmm/qemu/block-statistics.ts";
 import { checkBootable, checkBootSource } from "./boot-source.ts";
 import type { Balloon, BootSource, MachineConfig, MachineConfigUpdate, Serial, Vsock } from "./bodies.ts";
 import { Drives } from "./drives.ts";
+import type { Faults } from "./faults.ts";
+import type { GuestLine } from "./guest-line.ts";
 import { Guest } from "./guest.ts";
 import { Interfaces } from "./interfaces.ts";
 import { checkInterrupts } from "./interrupts.ts";
 import { changedMachineConfig, usualMachineConfig } from "./machine-config.ts";
 import { Mmds } from "./mmds.ts";
 import { Refusal, systemWords } from "./refusal.ts";
+import { SerialBridge } from "./serial-bridge.ts";
+import { VsockDevice } from "./vsock-device.ts";
 import { VsockSocket } from "./vsock.ts";
 
 /**
@@ -18,6 +23,13 @@ import { VsockSocket } from "./vsock.ts";
  *
  * It ends with the process. A start that fails changes nothing.
  */
+/** where the guest agent listens (codex/reference/guest-protocol.md) */
+const agentPort = 7300;
+/** of reaching an agent that is not up yet, ms */
+const betweenTriesMs = 20;
+
+type VsockFaults = Pick<Faults, "lostVsock" | "bridgedVsock">;
+
 export type VmState = "Not started" | "Running" | "Paused";
 
 export class Vm {
@@ -25,7 +37,7 @@ export class Vm {
   readonly interfaces = new Interfaces();
   readonly mmds: Mmds;
   readonly #id: string;
-  readonly #losesVsock: boolean;
+  readonly #vsockFaults: VsockFaults;
   state: VmState = "Not started";
   machine: MachineConfig = usualMachineConfig;
   boot: BootSource | null = null;
@@ -39,11 +51,12 @@ export class Vm {
   isGuestUp = false;
   #guest: Guest | null = null;
   #socket: VsockSocket | null = null;
+  #line: GuestLine | null = null;
 
-  constructor(options: { id: string; mmdsBytes: number; losesVsock: boolean }) {
+  constructor(options: { id: string; mmdsBytes: number; vsock: VsockFaults }) {
     this.#id = options.id;
     this.mmds = new Mmds(options.mmdsBytes);
-    this.#losesVsock = options.losesVsock;
+    this.#vsockFaults = options.vsock;
   }
 
   get #devices(): number {
@@ -75,7 +88,7 @@ export class Vm {
     await this.#socket?.close();
     this.#socket = null;
     this.vsock = null;
-    this.#socket = await VsockSocket.bind(uds_path, this.#losesVsock);
+    this.#socket = await VsockSocket.bind(uds_path, this.#vsockFaults.lostVsock);
     this.vsock = { guest_cid, uds_path };
   }
 
@@ -85,6 +98,11 @@ export class Vm {
     this.balloon = balloon;
   }
 
+  /** What the guest is reached by; null where it has not been asked for, or has not been started. */
+  get lineDescription(): string | null {
+    return this.#line?.description ?? null;
+  }
+
   /** Boots the guest; `onUp` is called when its agent has answered. */
   async start(onUp: () => void): Promise<void> {
     if (this.boot === null)
@@ -92,7 +110,9 @@ export class Vm {
     checkBootable(this.boot);
     checkInterrupts(this.#devices);
     const console = this.#openSerial();
+    let line: GuestLine | null = null;
     try {
+      line = await this.#startLine();
       this.#guest = await Guest.start(
         {
           id: this.#id,
@@ -103,15 +123,18 @@ export class Vm {
           hasEntropy: this.entropy !== null,
           taps: this.interfaces.taps,
         },
+        line,
         console,
       );
     } catch (error) {
+      line?.stop();
       throw new Refusal(`Start microvm error: QEMU: ${error instanceof Error ? error.message : String(error)}`);
     } finally {
       if (console !== null) closeSync(console);
     }
+    this.#line = line;
     this.state = "Running";
-    void this.#awaitAgent(this.#guest, onUp);
+    if (line !== null) void this.#awaitAgent(this.#guest, line, onUp);
   }
 
   /** What each disk has done since the boot, under the names of Firecracker's counters; nothing where the guest has gone. */
@@ -141,18 +164,26 @@ export class Vm {
     await this.guest.monitor.command("send-key", { keys }).catch(() => {});
   }
 
-  /** The stream on which the agent answers first is kept for the first who asks for one. */
-  async #awaitAgent(guest: Guest, onUp: () => void): Promise<void> {
-    const first = await guest.openAgent(new AbortController().signal).catch(() => null);
-    if (first === null) return; // the guest has ended
+  async #startLine(): Promise<GuestLine | null> {
+    if (this.vsock === null) return null;
+    return this.#vsockFaults.bridgedVsock
+      ? new SerialBridge()
+      : await VsockDevice.start(this.vsock.uds_path, this.vsock.guest_cid);
+  }
+
+  async #awaitAgent(guest: Guest, line: GuestLine, onUp: () => void): Promise<void> {
+    let hasEnded = false;
+    const ended = guest.ended().then(() => {
+      hasEnded = true;
+      line.stop();
+    });
+    while (!(await canBeReached(guest, line))) {
+      await Promise.race([ended, delay(betweenTriesMs)]);
+      if (hasEnded) return;
+    }
     this.isGuestUp = true;
     onUp();
-    let spare: typeof first | null = first;
-    this.#socket?.serve(async (signal) => {
-      const kept = spare;
-      spare = null;
-      return kept !== null && !kept.destroyed ? kept : await guest.openAgent(signal);
-    });
+    this.#socket?.serve(line);
   }
 
   #openSerial(): number | null {
@@ -166,4 +197,11 @@ export class Vm {
       );
     }
   }
+}
+
+async function canBeReached(guest: Guest, line: GuestLine): Promise<boolean> {
+  if (!(await line.isReady(guest.monitor).catch(() => false))) return false;
+  const stream = await line.open(agentPort);
+  stream?.destroy();
+  return stream !== null;
 }

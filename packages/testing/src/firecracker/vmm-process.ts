@@ -32,7 +32,7 @@ export class VmmProcess implements Surroundings {
     this.vm = new Vm({
       id: flags.id,
       mmdsBytes: flags.mmdsBytes ?? flags.maxPayloadBytes,
-      losesVsock: faults.lostVsock,
+      vsock: faults,
     });
   }
 
@@ -97,6 +97,8 @@ export class VmmProcess implements Surroundings {
       const us = String(ms * 1000).padStart(6);
       this.log.info("main", `Guest-boot-time = ${us} us ${ms} ms, ${us} CPU us ${ms} CPU ms`);
     });
+    // the real one has no such line
+    if (this.vm.lineDescription !== null) this.log.info("main", `Double: vsock is ${this.vm.lineDescription}.`);
     // 1.15.1 says so at some starts, in the lab
     this.log.warn(
       "fc_vcpu 0",

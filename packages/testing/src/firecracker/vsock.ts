@@ -2,32 +2,28 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { dirname } from "node:path";
+import type { GuestLine } from "./guest-line.ts";
 import { Refusal, systemWords } from "./refusal.ts";
 
 /**
- * Firecracker's vsock socket. CONNECT is *bridged to virtio-serial*, since QEMU has no vsock under software emulation:
- * the one port of the guest agent can be reached, by one connection at a time, and the guest can call nobody.
+ * Firecracker's vsock socket: CONNECT is passed on to what the guest is reached by (guest-line.ts). The guest can call
+ * nobody.
  *
  * A connection waits without an answer until the agent serves, and while the VM is paused.
  */
-const agentPort = 7300;
 const firstHostPort = 2 ** 30;
 /** what the first read must hold at least, `CONNECT 1\n`, and the longest line */
 const minLineBytes = 10;
 const maxLineBytes = 32;
 const maxPathBytes = 107;
 
-/** Opens a stream to the agent; rejects when the signal fires. */
-export type OpenAgent = (signal: AbortSignal) => Promise<Socket>;
-
 export class VsockSocket {
   readonly #server: Server;
   readonly #isLost: boolean;
-  #openAgent: OpenAgent | null = null;
+  #line: GuestLine | null = null;
   #isFrozen = false;
-  #waiting = new Set<Socket>();
-  #bridge: Bridge | null = null;
-  #isTaken = false;
+  readonly #waiting = new Set<Socket>();
+  readonly #bridges = new Set<Bridge>();
   #hostPort = firstHostPort;
 
   private constructor(isLost: boolean) {
@@ -61,19 +57,19 @@ export class VsockSocket {
   }
 
   /** The agent serves from now on. */
-  serve(openAgent: OpenAgent): void {
-    this.#openAgent = openAgent;
+  serve(line: GuestLine): void {
+    this.#line = line;
     this.#admit();
   }
 
   freeze(): void {
     this.#isFrozen = true;
-    this.#bridge?.stop();
+    for (const bridge of this.#bridges) bridge.stop();
   }
 
   thaw(): void {
     this.#isFrozen = false;
-    this.#bridge?.flow();
+    for (const bridge of this.#bridges) bridge.flow();
     this.#admit();
   }
 
@@ -85,12 +81,12 @@ export class VsockSocket {
   }
 
   #admit(): void {
-    if (this.#openAgent === null || this.#isFrozen) return;
-    for (const socket of this.#waiting) void this.#connect(socket, this.#openAgent);
+    if (this.#line === null || this.#isFrozen) return;
+    for (const socket of this.#waiting) void this.#connect(socket, this.#line);
     this.#waiting.clear();
   }
 
-  async #connect(socket: Socket, openAgent: OpenAgent): Promise<void> {
+  async #connect(socket: Socket, line: GuestLine): Promise<void> {
     const gone = new AbortController();
     socket.on("end", () => socket.destroy());
     socket.on("close", () => gone.abort());
@@ -99,46 +95,53 @@ export class VsockSocket {
     ];
     await seeHangUp();
     if (!Buffer.isBuffer(first) || socket.destroyed) return;
-    const line = connectLine(first);
-    if (line?.port !== agentPort || this.#isTaken) return void socket.destroy();
-    this.#isTaken = true;
-    socket.on("close", () => (this.#isTaken = false));
-    const agent = await openAgent(gone.signal).catch(() => null);
-    if (agent === null || socket.destroyed) {
-      agent?.destroy();
+    const request = connectLine(first);
+    const guest = request === null ? null : await line.open(request.port);
+    if (request === null || guest === null || socket.destroyed) {
+      guest?.destroy();
       return void socket.destroy();
     }
     socket.pause();
     socket.write(`OK ${this.#hostPort}\n`);
     this.#hostPort = this.#hostPort + 1 < 2 ** 31 ? this.#hostPort + 1 : firstHostPort;
-    if (line.rest.length > 0) socket.unshift(line.rest);
-    this.#bridge = new Bridge(socket, agent);
-    if (!this.#isFrozen) this.#bridge.flow();
-    socket.once("close", () => (this.#bridge = null));
+    if (request.rest.length > 0) socket.unshift(request.rest);
+    const bridge = new Bridge(socket, guest);
+    this.#bridges.add(bridge);
+    guest.once("close", () => this.#bridges.delete(bridge));
+    if (!this.#isFrozen) bridge.flow();
   }
 }
 
-/** Bytes in both directions; the end of either is the end of both, since vsock has no half-closed connections here. */
+/**
+ * Bytes in both directions; the end of either is the end of both, since vsock has no half-closed connections here. A
+ * guest that stands still learns of nothing.
+ */
 class Bridge {
-  readonly #one: Socket;
-  readonly #other: Socket;
+  readonly #host: Socket;
+  readonly #guest: Socket;
+  #isFrozen = true;
 
-  constructor(one: Socket, other: Socket) {
-    this.#one = one;
-    this.#other = other;
-    one.on("close", () => other.destroy());
-    other.on("end", () => one.end());
-    other.on("close", () => one.destroy());
+  constructor(host: Socket, guest: Socket) {
+    this.#host = host.on("close", () => this.#end());
+    this.#guest = guest.on("error", () => {}).on("close", () => host.destroy());
+    guest.on("end", () => host.end());
   }
 
   flow(): void {
-    this.#one.pipe(this.#other);
-    this.#other.pipe(this.#one);
+    this.#isFrozen = false;
+    if (this.#host.destroyed) return this.#end();
+    this.#host.pipe(this.#guest);
+    this.#guest.pipe(this.#host);
   }
 
   stop(): void {
-    this.#one.unpipe(this.#other).pause();
-    this.#other.unpipe(this.#one).pause();
+    this.#isFrozen = true;
+    this.#host.unpipe(this.#guest).pause();
+    this.#guest.unpipe(this.#host).pause();
+  }
+
+  #end(): void {
+    if (!this.#isFrozen) this.#guest.destroy();
   }
 }
 

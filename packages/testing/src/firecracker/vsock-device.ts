@@ -1,0 +1,105 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { connect, type Socket } from "node:net";
+import { dirname, join } from "node:path";
+import { eventually } from "../eventually.ts";
+import { vsockDeviceProgram } from "../environment.ts";
+import { diesWithUs } from "./child.ts";
+import type { GuestLine } from "./guest-line.ts";
+import type { QmpLink } from "./qmp-link.ts";
+
+/**
+ * A real AF_VSOCK device for the guest: `vhost-device-vsock`, a published program that serves QEMU's vhost-user, in a
+ * process of its own that dies with the double. It takes the same CONNECT as Firecracker, on a socket of its own, since
+ * it hangs up while Firecracker waits, and waits while Firecracker hangs up.
+ *
+ * Its two sockets lie beside Firecracker's own and stay behind as that does.
+ */
+const controlName = "vhu";
+const guestName = "vhg";
+/** of QEMU's object */
+const path = "/machine/peripheral/vsock";
+/** `OK ` and a port, at most ten digits */
+const answerBytes = 32;
+
+export class VsockDevice implements GuestLine {
+  readonly description = "a vhost-user device; the guest sees AF_VSOCK";
+  readonly #child: ChildProcess;
+  readonly #directory: string;
+
+  private constructor(child: ChildProcess, directory: string) {
+    this.#child = child;
+    this.#directory = directory;
+  }
+
+  /** Resolves when QEMU can connect to it. */
+  static async start(udsPath: string, cid: number): Promise<VsockDevice> {
+    const directory = dirname(udsPath);
+    const control = join(directory, controlName);
+    const argv = ["--guest-cid", String(cid), "--socket", control, "--uds-path", join(directory, guestName)];
+    const [program, ...rest] = diesWithUs([vsockDeviceProgram, ...argv]);
+    const child = spawn(program, rest, {
+      stdio: ["ignore", "ignore", "pipe"],
+      env: { ...process.env, RUST_LOG: "error" },
+    });
+    let words = "";
+    child.stderr?.on("data", (chunk: Buffer) => (words = (words + chunk.toString()).slice(-1000)));
+    child.on("error", (error) => (words += error.message));
+    const device = new VsockDevice(child, directory);
+    // it binds the socket and listens at once; QEMU takes longer to start
+    const there = eventually(
+      () => existsSync(control),
+      (isThere) => isThere,
+    );
+    const gone = once(child, "close").then(() => {
+      throw new Error(`vhost-device-vsock: ${words.trim()}`);
+    });
+    gone.catch(() => {});
+    await Promise.race([there, gone]);
+    return device;
+  }
+
+  get guestArguments(): string[] {
+    return [
+      "-global",
+      "virtio-mmio.force-legacy=false",
+      "-chardev",
+      `socket,id=vsock,path=${join(this.#directory, controlName).replaceAll(",", ",,")}`,
+      "-device",
+      "vhost-user-vsock-device,id=vsock,chardev=vsock",
+    ];
+  }
+
+  /** Until the guest's driver has set up its rings, a connection would have the device wake for it without end. */
+  async isReady(monitor: QmpLink): Promise<boolean> {
+    const status = await monitor.command("x-query-virtio-status", { path });
+    return (status as { "vhost-started": boolean })["vhost-started"];
+  }
+
+  stop(): void {
+    this.#child.kill("SIGKILL");
+  }
+
+  /**
+   * Whoever asks is never hung up on before there was an answer: the device would wake for that connection for ever.
+   */
+  async open(port: number): Promise<Socket | null> {
+    const socket = connect(join(this.#directory, guestName));
+    const { promise, resolve } = Promise.withResolvers<Socket | null>();
+    let head: Buffer = Buffer.alloc(0);
+    const onData = (chunk: Buffer): void => {
+      head = Buffer.concat([head, chunk]);
+      const end = head.indexOf("\n");
+      if (end < 0 && head.length < answerBytes) return;
+      if (!head.toString("latin1", 0, end).startsWith("OK ")) return resolve(null);
+      socket.pause().off("data", onData);
+      if (head.length > end + 1) socket.unshift(head.subarray(end + 1));
+      resolve(socket);
+    };
+    socket.on("data", onData).on("error", () => {});
+    socket.once("close", () => resolve(null));
+    socket.write(`CONNECT ${port}\n`);
+    return await promise;
+  }
+}
