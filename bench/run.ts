@@ -16,6 +16,7 @@ const measurements: Record<string, () => Promise<(typeof import("./start.ts"))["
   twenty: async () => (await import("./twenty.ts")).measure,
   firecracker: async () => (await import("./firecracker.ts")).measure,
   "by-hand": async () => (await import("./by-hand.ts")).measure,
+  gateway: async () => (await import("./gateway.ts")).measure,
   memory: async () => (await import("./memory.ts")).measure,
 };
 

@@ -18,6 +18,9 @@ async function main(argv: readonly string[]): Promise<void> {
   const gateway = new Gateway();
   const control = new ControlServer(gateway);
   await control.listen(socket);
+  // one connection's error is that connection's: what has escaped its handler is told, and the others go on
+  process.on("uncaughtException", (error) => process.stderr.write(`nexus-gateway: ${error.stack ?? error.message}\n`));
+  process.on("unhandledRejection", (error) => process.stderr.write(`nexus-gateway: ${String(error)}\n`));
   const stop = Promise.withResolvers<void>();
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => stop.resolve());
   process.stdout.write("ready\n");
@@ -26,8 +29,10 @@ async function main(argv: readonly string[]): Promise<void> {
   gateway.close();
 }
 
-// one connection's error is that connection's: what escaped its handler is told, and the others go on
-process.on("uncaughtException", (error) => process.stderr.write(`nexus-gateway: ${error.stack ?? error.message}\n`));
-process.on("unhandledRejection", (error) => process.stderr.write(`nexus-gateway: ${String(error)}\n`));
-process.stdout.on("error", () => {});
-await main(process.argv.slice(2));
+process.stdout.on("error", () => {}); // who has waited for `ready` may have gone
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  process.stderr.write(`nexus-gateway: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exit(1);
+}
