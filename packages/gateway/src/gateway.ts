@@ -1,7 +1,8 @@
 import { closedRanges } from "@workfort/core/network/closed-ranges.ts";
 import type { AddressRange } from "@workfort/core/network/ip.ts";
 import { CompiledPolicy } from "@workfort/core/network/policy.ts";
-import { WorkfortError, type NetworkPolicy, type VmNetworkCounters } from "@workfort/contract";
+import type { NetworkPolicy, VmNetworkCounters } from "@workfort/contract";
+import { WorkfortError } from "@workfort/contract/errors";
 import type {
   GatewayInventory,
   GatewaySettings,

@@ -1,4 +1,4 @@
-import { WorkfortError } from "@workfort/contract";
+import { WorkfortError } from "@workfort/contract/errors";
 import type { AddressRange } from "./ip.ts";
 import { mergePorts, subtractPorts, type PortRange } from "./ports.ts";
 

@@ -1,4 +1,4 @@
-import { policyPresets } from "@workfort/contract";
+import { policyPresets } from "@workfort/contract/policy-presets";
 import { parseRange, type AddressRange } from "./ip.ts";
 import { everyPort, type PortRange, type Protocol } from "./ports.ts";
 

@@ -1,7 +1,8 @@
 import { promises as fs } from "node:fs";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { errorCatalogue, NetworkPolicy, WorkfortError, type Denial } from "@workfort/contract";
+import { errorCatalogue, WorkfortError } from "@workfort/contract/errors";
+import { NetworkPolicy, type Denial } from "@workfort/contract/network";
 import { gatewayProtocol, GatewaySettings, GatewayState, GatewayVm } from "@workfort/host/network/gateway-protocol.ts";
 import * as z from "zod";
 import type { Gateway } from "../gateway.ts";

@@ -1,4 +1,4 @@
-import { serviceDomain } from "@workfort/contract";
+import { serviceDomain } from "@workfort/contract/network";
 import { parseAddress, formatAddress } from "@workfort/core/network/ip.ts";
 import type { GatewaySettings } from "@workfort/host/network/gateway-protocol.ts";
 import type { Guest } from "../guest.ts";

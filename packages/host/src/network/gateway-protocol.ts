@@ -1,4 +1,5 @@
-import { AllowEntry, Name, NetworkPolicy, VmId } from "@workfort/contract";
+import { Name, VmId } from "@workfort/contract/names";
+import { AllowEntry, NetworkPolicy } from "@workfort/contract/network";
 import * as z from "zod";
 
 /** What nexusd and its gateway say to each other (codex/reference/gateway-protocol.md). Both sides import this. */
