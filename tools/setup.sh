@@ -15,7 +15,9 @@ xz xz-utils xz
 getfattr attr attr
 cc gcc gcc
 nft nftables nftables
-ip iproute2 iproute2'
+ip iproute2 iproute2
+bridge iproute2 iproute2
+pasta passt passt'
 needed_debian='mmdebstrap mmdebstrap -'
 needed_tests='cpio cpio cpio
 curl curl curl

@@ -273,6 +273,10 @@ export const commandTable: Readonly<Record<string, Entry>> = {
         summary: "Take the whole network away, while no VM has an interface",
         load: () => import("./commands/network/reset.ts"),
       },
+      setup: {
+        summary: "Let a user's daemon join its network by a veth pair instead of pasta",
+        load: () => import("./commands/network/setup.ts"),
+      },
     },
   },
   work: {

@@ -22,6 +22,9 @@ import {
   Vms,
   Workspaces,
   type Host,
+  type Logger as CoreLogger,
+  type Network,
+  type Subnets,
   type VmmDriver,
 } from "@workfort/core";
 import { Confinement } from "@workfort/host/confinement/confinement.ts";
@@ -89,6 +92,26 @@ export function vmmDrivers(
   ];
 }
 
+/** Nothing is made before a guest is attached. */
+export function workplaceNetwork(
+  config: Config,
+  locations: Locations,
+  subnets: Subnets,
+  log: CoreLogger,
+  confinement = new Confinement({ keeperProgram: programs.keeper, files: config.vmm.confine }),
+): Network {
+  return new WorkplaceNetwork({
+    paths: pathsOf(locations).network,
+    stateDirectory: locations.stateDirectory,
+    mode: config.network.mode,
+    subnets,
+    dns: config.network.dns ?? null,
+    confinement,
+    programs: { ...programs, gateway: gatewayProgram },
+    log,
+  });
+}
+
 export function compose(config: Config, locations: Locations, log: Logger): Parts {
   const paths = pathsOf(locations);
   const host: Host = {
@@ -115,16 +138,7 @@ export function compose(config: Config, locations: Locations, log: Logger): Part
   const { subnets, notice } = subnetsInForce({ ipv4, ipv6 }, store.subnets(), isAnyLive);
   store.setSubnets(subnets);
   const addresses = new AddressPool(store, subnets);
-  const network = new WorkplaceNetwork({
-    paths: paths.network,
-    stateDirectory: locations.stateDirectory,
-    mode: config.network.mode,
-    subnets,
-    dns: config.network.dns ?? null,
-    confinement,
-    programs: { ...programs, gateway: gatewayProgram },
-    log,
-  });
+  const network = workplaceNetwork(config, locations, subnets, log, confinement);
   const relay = new ServiceRelay(paths.network.services);
   const interfaces = new Interfaces({ store, network, relay, pool: addresses, policies, subnets, log });
   const supervisor = new Supervisor({

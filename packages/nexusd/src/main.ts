@@ -7,6 +7,8 @@ const usage = `Usage: nexusd [--config FILE]            serve
        nexusd storage init [--size 20G] [--file PATH] [--json]
                                          make and mount a btrfs for the disks
        nexusd storage unmount            unmount it; what it holds stays
+       nexusd network setup [--remove] [--json]
+                                         let the user that sudo came from have veth links
        nexusd --version | --help
 `;
 
@@ -34,6 +36,10 @@ async function main(argv: readonly string[]): Promise<number> {
       });
     case "storage unmount":
       return await (await import("./commands/storage.ts")).storageUnmount(effective);
+    case "network setup":
+      return await (
+        await import("./commands/network.ts")
+      ).networkSetup({ json: options.has("--json"), remove: options.has("--remove") });
     default:
       process.stderr.write(`nexusd: there is no command "${words.join(" ")}"\n\n${usage}`);
       return 2;
@@ -41,7 +47,7 @@ async function main(argv: readonly string[]): Promise<number> {
 }
 
 const valued = new Set(["--config", "--size", "--file"]);
-const flags = new Set(["--help", "--version", "--json"]);
+const flags = new Set(["--help", "--version", "--json", "--remove"]);
 
 function split(argv: readonly string[]): { words: string[]; options: Map<string, string> } {
   const words: string[] = [];

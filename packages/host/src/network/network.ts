@@ -25,7 +25,7 @@ import type { Confinement } from "../confinement/confinement.ts";
 import type { Paths } from "../paths.ts";
 import { GatewayGone } from "./gateway-client.ts";
 import type { GatewaySettings, GatewayVm } from "./gateway-protocol.ts";
-import { refuseConflicts, routeConflicts } from "./route-conflicts.ts";
+import { subnetTrouble } from "./route-conflicts.ts";
 import { readSurroundings, type Surroundings } from "./surroundings.ts";
 import { tagOf } from "./tag.ts";
 import { chooseWay, installedHelper, type Choice } from "./ways.ts";
@@ -255,9 +255,8 @@ export class WorkplaceNetwork implements Network {
     if (this.#workplace.isUp) return;
     await this.#inTurn(async () => {
       if (this.#workplace.isUp) return;
-      const { way, reason, hint } = await this.#choose(false);
+      const { way, reason, hint } = await this.#choose(true);
       if (way === null) throw new WorkfortError("network_unavailable", reason, { hint: hint ?? "nexusctl doctor" });
-      refuseConflicts(await routeConflicts(this.#needs.subnets), this.#needs.subnets);
       try {
         await this.#workplace.up(way);
       } catch (error) {
@@ -284,16 +283,23 @@ export class WorkplaceNetwork implements Network {
 
   async #choose(refresh: boolean): Promise<Choice> {
     if (refresh) this.#choice = null;
-    this.#choice ??= chooseWay(this.#needs.mode, {
-      uid: process.getuid?.() ?? 0,
-      tag: this.#tag,
-      helperProgram: this.#needs.programs.networkHelper,
-      installedHelper,
-      tun,
-    });
+    this.#choice ??= this.#lookAround();
     const choice = await this.#choice;
     if (choice.way === null) this.#choice = null; // what is missing may come
     return choice;
+  }
+
+  async #lookAround(): Promise<Choice> {
+    const { mode, programs, subnets } = this.#needs;
+    const choice = await chooseWay(mode, {
+      uid: process.getuid?.() ?? 0,
+      tag: this.#tag,
+      helperProgram: programs.networkHelper,
+      installedHelper,
+      tun,
+    });
+    const trouble = choice.way === null ? null : await subnetTrouble(subnets);
+    return trouble === null ? choice : { way: null, ...trouble };
   }
 
   /** One after the other is made and taken away. */

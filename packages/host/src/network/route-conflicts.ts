@@ -1,11 +1,10 @@
-import { WorkfortError } from "@workfort/contract";
 import type { Subnets } from "@workfort/core/network/addresses.ts";
 import { parseRange } from "@workfort/core/network/ip.ts";
 import { runTool } from "../process/run.ts";
 import { findTool } from "./ways.ts";
 
 /** The host's routes that guests' subnets would hide, each as `ip` prints it. */
-export async function routeConflicts(subnets: Subnets): Promise<string[]> {
+async function routeConflicts(subnets: Subnets): Promise<string[]> {
   const ip = (await findTool("ip")) ?? "ip";
   const list = async (family: "-4" | "-6"): Promise<string[]> => {
     const { stdout } = await runTool([ip, family, "-o", "route", "show", "table", "main"], { timeoutMs: 10_000 });
@@ -34,14 +33,14 @@ export function conflictsAmong(routes: readonly string[], subnet: string): strin
   });
 }
 
-export function refuseConflicts(conflicts: readonly string[], subnets: Subnets): void {
-  const [first] = conflicts;
-  if (first === undefined) return;
+/** Why guests can have no addresses here; null where they can. */
+export async function subnetTrouble(subnets: Subnets): Promise<{ reason: string; hint: string } | null> {
+  const [first] = await routeConflicts(subnets);
+  if (first === undefined) return null;
   const isIpv6 = conflictsAmong([first], subnets.ipv6).length > 0;
   const [subnet, key] = isIpv6 ? [subnets.ipv6, "ipv6Subnet"] : [subnets.ipv4, "ipv4Subnet"];
-  throw new WorkfortError(
-    "network_unavailable",
-    `the guests' subnet ${subnet} lies in a network of the host: ${first.trim()}`,
-    { hint: `choose another in nexus.yaml: network: { ${key}: … }` },
-  );
+  return {
+    reason: `the guests' subnet ${subnet} lies in a network of the host: ${first.trim()}`,
+    hint: `choose another in nexus.yaml: network: { ${key}: … }`,
+  };
 }

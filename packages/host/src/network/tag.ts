@@ -4,3 +4,8 @@ import { createHash } from "node:crypto";
 export function tagOf(stateDirectory: string): string {
   return createHash("sha256").update(stateDirectory).digest("hex").slice(0, 6);
 }
+
+/** The host's end of a workplace's veth pair. */
+export function linkOf(tag: string): string {
+  return `nx${tag}`;
+}

@@ -5,6 +5,7 @@ import * as z from "zod";
 import { runTool } from "../process/run.ts";
 import type { KeptProcess } from "./kept-process.ts";
 import type { Namespace } from "./namespace.ts";
+import { linkOf } from "./tag.ts";
 
 /** How the workplace's namespace reaches the outside. */
 export interface Uplink {
@@ -41,7 +42,7 @@ export class VethUplink implements Uplink {
 
   async find(): Promise<string | null> {
     const { state } = LinkStatus.parse(JSON.parse(await this.#run("status")));
-    return state === "down" ? null : `nx${this.#tag}`;
+    return state === "down" ? null : linkOf(this.#tag);
   }
 
   async down(): Promise<void> {

@@ -9,6 +9,7 @@ import { GatewayRunner } from "./gateway-runner.ts";
 import { KeptProcess, type KeptNeeds } from "./kept-process.ts";
 import { NamespaceHolder, type Namespace } from "./namespace.ts";
 import { readSurroundings, type Surroundings } from "./surroundings.ts";
+import { linkOf } from "./tag.ts";
 import { PastaUplink, VethUplink, type Uplink } from "./uplink.ts";
 import { Watched } from "./watched.ts";
 import { findTool } from "./ways.ts";
@@ -145,7 +146,7 @@ export class Workplace {
     };
     await step("gateway", "gateway", async () => ((await this.gateway.process.end()) ? "ended" : null));
     await step("uplink", "pasta", async () => ((await this.#pastaProcess.end()) ? "ended" : null));
-    await step("uplink", `nx${this.#needs.tag}`, async () => {
+    await step("uplink", linkOf(this.#needs.tag), async () => {
       const veth = await this.#vethUplink(isRoot ? "root" : "helper");
       const there = (await veth?.find()) ?? null;
       if (there !== null) await veth?.down();

@@ -8,10 +8,12 @@ import { pathsOf } from "@workfort/host/paths.ts";
 import { checkStore } from "@workfort/host/storage/store-check.ts";
 import { findProgram } from "@workfort/host/process/find-program.ts";
 import { DriverChooser } from "@workfort/host/vmm/chooser.ts";
-import { vmmDrivers } from "../compose.ts";
+import { linkOf, tagOf } from "@workfort/host/network/tag.ts";
+import { vmmDrivers, workplaceNetwork } from "../compose.ts";
 import type { Config } from "../config/schema.ts";
 import { programs } from "../programs.ts";
 import { installCommand, type Tool } from "./packages.ts";
+import { checkNetwork } from "./network.ts";
 import { checkProduction } from "./production.ts";
 
 /** Looks at the machine as the daemon will use it. Nothing is changed, but for the answer of the KVM probe that is kept. */
@@ -30,8 +32,17 @@ export async function examine(config: Config, locations: Locations): Promise<Che
     ...(await checkTools()),
     await checkRuntime(locations.runtimeDirectory),
     checkMemory(config),
+    ...(await checkGuestNetwork(config, locations)),
     ...(await checkProduction()),
   ];
+}
+
+/** Looked at as the daemon would, with nothing made. */
+async function checkGuestNetwork(config: Config, locations: Locations): Promise<Check[]> {
+  const { ipv4Subnet: ipv4, ipv6Subnet: ipv6 } = config.network;
+  const silent = { info: () => {}, warn: () => {}, error: () => {} };
+  const status = await workplaceNetwork(config, locations, { ipv4, ipv6 }, silent).status({ refresh: true });
+  return checkNetwork(status, linkOf(tagOf(locations.stateDirectory)));
 }
 
 const ok = (name: string, detail: string): Check => ({ name, state: "ok", detail, fix: null });
