@@ -16,8 +16,9 @@ const params = { vm: "dev" };
 test("connections to the host's port or socket come out in the guest, and what breaks off is no end", async (context) => {
   await withDaemon({}, async (daemon) => {
     const { client } = daemon;
-    const step = async (name: string, work: () => Promise<void>): Promise<void> =>
-      void (await context.test(name, work));
+    const step = async (name: string, work: () => Promise<void>): Promise<void> => {
+      await context.test(name, work);
+    };
     const create = (body: Parameters<typeof client.call<"forward.create">>[1]["body"]): Promise<Forward> =>
       client.call("forward.create", { params, body });
     await startVm(daemon);

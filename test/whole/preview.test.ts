@@ -15,8 +15,9 @@ const params = { vm: "dev" };
 test("a VM's port in a browser: closed to all but the owner, and the guest is not given what opens it", async (context) => {
   await withDaemon({ config: "api:\n  listen: 127.0.0.1:0\n" }, async (daemon) => {
     const { client } = daemon;
-    const step = async (name: string, work: () => Promise<void>): Promise<void> =>
-      void (await context.test(name, work));
+    const step = async (name: string, work: () => Promise<void>): Promise<void> => {
+      await context.test(name, work);
+    };
     await daemon.importBase();
     await client.call("vm.create", { body: { name: "dev", image: "base", memoryMiB: 256 } });
     const { tcp } = await client.call("system.status");

@@ -7,7 +7,7 @@ const directory =
   process.env["NEXUS_PROGRAMS"] ?? fileURLToPath(new URL(`../../../native/target/${target}/release`, import.meta.url));
 
 /** the gateway, which this very Node runs: the checkout's source, or installed beside the native programs */
-export const gatewayScript =
+const gatewayScript =
   process.env["NEXUS_PROGRAMS"] === undefined
     ? fileURLToPath(new URL("../../gateway/src/main.ts", import.meta.url))
     : `${directory}/gateway.mjs`;

@@ -85,7 +85,7 @@ async function commonTrouble(needs: WaysNeeds): Promise<{ reason: string; hint: 
 }
 
 /** Whether this user may open `/dev/net/tun`, which VMMs and pasta do. */
-export async function tunTrouble(path: string): Promise<{ reason: string; hint: string } | null> {
+async function tunTrouble(path: string): Promise<{ reason: string; hint: string } | null> {
   try {
     await (await fs.open(path, constants.O_RDWR)).close();
     return null;
@@ -144,7 +144,7 @@ async function lookAtPasta(): Promise<WayFound> {
 }
 
 /** Whether an ordinary user may make user namespaces; found out by making one. */
-export async function userNamespaceTrouble(): Promise<{ reason: string; hint: string } | null> {
+async function userNamespaceTrouble(): Promise<{ reason: string; hint: string } | null> {
   try {
     await runTool(["unshare", "--user", "--map-root-user", "--net", "true"], { timeoutMs: toolBoundMs });
     return null;
