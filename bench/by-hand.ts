@@ -12,7 +12,7 @@ const memoryMiB = 256;
 const rounds = 7;
 /** for one start, ms; a VM within a VM is slow */
 const startBoundMs = 120_000;
-/** the emulated processor fails a nested guest now and then, which stands still from then on: such a start is no figure */
+/** seen twice: a nested guest started by hand stood still, for a reason that is not known; such a start is no figure */
 const mostAttempts = 3;
 
 export async function measure(): Promise<Figure[]> {
