@@ -13,7 +13,7 @@ import { webProofs } from "../network/web-checks.ts";
 const all = [nameProofs, webProofs, closedProofs, neighbourProofs, changeProofs, limitProofs, deathProofs].flat();
 
 const ways: readonly (WorkplaceOptions & { title: string; proofs: readonly Proof[] })[] = [
-  { title: "as root, what bounds a guest", proofs: limitProofs },
+  { title: "as root, what bounds a guest, and what dies", proofs: [...limitProofs, ...deathProofs] },
   {
     title: "as root, beside Docker, whose rules drop what is forwarded",
     firewall: "docker",

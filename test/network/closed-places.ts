@@ -16,6 +16,7 @@ async function hostAddresses({ workplace: { internet } }: Stage): Promise<string
 export const closedProofs: readonly Proof[] = [
   {
     title: "mode open reaches the internet over IPv4 and IPv6, TCP, UDP and ping; mode allow does not",
+    core: true,
     prove: async ({ workplace, worker, stroller }) => {
       const attempts = [
         tcp(forbidden.ipv4, 4000, { send: "hello", wanted: 5 }),
@@ -47,6 +48,7 @@ export const closedProofs: readonly Proof[] = [
   },
   {
     title: "private ranges, shared address space, link-local and the metadata addresses are closed in every mode",
+    core: true,
     prove: async ({ workplace, worker, stroller }) => {
       const after = await workplace.lastDenial();
       for (const guest of [worker, stroller]) {
@@ -81,6 +83,7 @@ export const closedProofs: readonly Proof[] = [
   },
   {
     title: "the host is closed: each of its addresses, the uplink's, loopback's, and the gateway's other ports",
+    core: true,
     prove: async (stage) => {
       const { workplace, worker, stroller } = stage;
       const own = [...new Set([...(await hostAddresses(stage)), ...addresses.machineInside])];

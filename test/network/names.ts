@@ -21,6 +21,7 @@ const blocked = 15;
 export const nameProofs: readonly Proof[] = [
   {
     title: "a guest is told of our DNS, and gets the addresses of the names that its policy allows",
+    core: true,
     prove: async ({ worker, stroller }) => {
       assert.match(await worker.sh("cat /etc/resolv.conf"), new RegExp(`^nameserver ${gateway.ipv4}$`, "m"));
       const [four, six, overSix, below] = await worker.tries(
@@ -39,6 +40,7 @@ export const nameProofs: readonly Proof[] = [
   },
   {
     title: "a name that the policy does not allow is answered with NXDOMAIN and why, is logged, and nobody is asked",
+    core: true,
     prove: async ({ workplace, worker }) => {
       const after = await workplace.lastDenial();
       const answer = await lookUp(worker, "secrets-in-a-name.forbidden.test");
@@ -169,6 +171,7 @@ export const nameProofs: readonly Proof[] = [
   },
   {
     title: "DNS anywhere else is closed in every mode: plain, over TLS and over HTTPS, by address and by name",
+    core: true,
     prove: async ({ workplace, worker, stroller }) => {
       const question = writeQuestion({ id: 6, name: "forbidden.test", type: "A" });
       const resolvers = [addresses.resolver.ipv4, foreignResolver.ipv4, foreignResolver.ipv6, "8.8.8.8", "1.1.1.1"];

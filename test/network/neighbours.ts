@@ -40,10 +40,10 @@ export const neighbourProofs: readonly Proof[] = [
       const outcomes = await stroller.tries(
         tcp(b.ipv4, 4000),
         tcp(b.ipv6, 4000),
-        udp(b.ipv4, 4000, mark),
-        udp(b.ipv6, 4000, mark),
-        ping(b.ipv4),
-        ping(b.ipv6),
+        udp(b.ipv4, 4000, mark, 4_000),
+        udp(b.ipv6, 4000, mark, 4_000),
+        ping(b.ipv4, 4_000),
+        ping(b.ipv6, 4_000),
       );
       for (const { what } of outcomes) assert.ok(what !== "connected" && what !== "answered", what);
       const to4 = ipv4({ from: a.ipv4, to: b.ipv4, protocol: 17, payload: udpDatagram(4000, mark) });

@@ -29,6 +29,8 @@ export interface Stage {
 
 export interface Proof {
   title: string;
+  /** what `npm test` proves of each way to a network; the rest of it is proven of one way, and of all in test/full */
+  core?: true;
   prove: (stage: Stage) => Promise<void>;
 }
 

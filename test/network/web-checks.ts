@@ -18,6 +18,7 @@ const denied = "alert 49";
 export const webProofs: readonly Proof[] = [
   {
     title: "an allowed name is reached on 80 and 443, over IPv4 and IPv6, wherever the guest said it wanted to go",
+    core: true,
     prove: async ({ workplace, worker }) => {
       const outcomes = await worker.tries(
         http(shared.ipv4, "allowed.test"),
@@ -52,6 +53,7 @@ export const webProofs: readonly Proof[] = [
   },
   {
     title: "another name on the same address is not: 403 that says so, a fatal alert, and the server sees nothing",
+    core: true,
     prove: async ({ workplace, worker }) => {
       const after = await workplace.lastDenial();
       const [page, secure, six] = await worker.tries(

@@ -3,7 +3,6 @@ import { test } from "node:test";
 import { withWorkplace } from "@workfort/testing";
 import { changeProofs } from "../network/changes.ts";
 import { closedProofs } from "../network/closed-places.ts";
-import { deathProofs } from "../network/deaths.ts";
 import { nameProofs } from "../network/names.ts";
 import { neighbourProofs } from "../network/neighbours.ts";
 import { prove, workerPolicy } from "../network/proof.ts";
@@ -16,7 +15,7 @@ test("the network of guests, from inside two of them: every yes and every no", (
       workplace.startVm("stroller", { mode: "open" }),
     ]);
     const stage = { workplace, worker, stroller };
-    const proofs = [nameProofs, webProofs, closedProofs, neighbourProofs, changeProofs, deathProofs];
+    const proofs = [nameProofs, webProofs, closedProofs, neighbourProofs, changeProofs];
     await prove(context, stage, proofs.flat());
 
     await context.test("network reset leaves no trace of us on the host", async () => {

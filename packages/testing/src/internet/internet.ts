@@ -163,6 +163,8 @@ async function connect(host: Namespace, outside: Namespace): Promise<void> {
     }),
     `route add default via ${router.ipv4}`,
   ]);
+  // as systemd sets it on ordinary hosts: pasta pings for guests as a user may
+  await host.run(["sysctl", "--quiet", "--write", "net.ipv4.ping_group_range=0 2147483647"]);
   await host.run(["ip", "-6", "route", "add", "default", "via", router.ipv6]);
   await eventually(
     () => host.run(["ip", "address"]),
