@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { eventually, nativePrograms } from "@workfort/testing";
-import { makeHost, strangerUid } from "./network-daemon.ts";
+import { makeHost, makeMountPoints, strangerUid } from "./network-daemon.ts";
 import type { TestNamespace } from "./test-namespace.ts";
 
 /** The network helper as root installs it: who may ask, for what, and what it never does. */
@@ -59,11 +59,7 @@ class Host {
 }
 
 async function makeInstalled(t: TestContext, conf: string, install = ""): Promise<Host> {
-  for (const path of ["/etc/workfort", "/usr/local/libexec/workfort"]) {
-    const isThere = await fs.stat(path).catch(() => null);
-    await fs.mkdir(path, { recursive: true });
-    if (isThere === null) t.after(async () => await fs.rmdir(path).catch(() => {}));
-  }
+  await makeMountPoints(t);
   return new Host((await makeHost(t)).host, conf, install);
 }
 

@@ -3,7 +3,7 @@ import { promises as fs } from "node:fs";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { eventually, nativePrograms, refusal } from "@workfort/testing";
-import { guest, hello, makeHost, NetworkDaemon, strangerUid } from "./network-daemon.ts";
+import { guest, hello, makeHost, makeMountPoints, NetworkDaemon, strangerUid } from "./network-daemon.ts";
 import type { TestNamespace } from "./test-namespace.ts";
 
 /**
@@ -31,14 +31,7 @@ type Way = (typeof ways)[number];
 
 async function makeDaemon(t: TestContext, way: Way, host: TestNamespace): Promise<NetworkDaemon> {
   if (way === "root") return await NetworkDaemon.make(t, host);
-  if (way === "helper") {
-    // mount points, which stay empty and go again
-    for (const path of ["/etc/workfort", "/usr/local/libexec/workfort"]) {
-      const isThere = await fs.stat(path).catch(() => null);
-      await fs.mkdir(path, { recursive: true });
-      if (isThere === null) t.after(async () => await fs.rmdir(path).catch(() => {}));
-    }
-  }
+  if (way === "helper") await makeMountPoints(t);
   const script = way === "pasta" ? asStranger : withHelper;
   return await NetworkDaemon.make(t, host, {
     words: ["unshare", "--mount", "--", "sh", "-c", script, "sh"],
