@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { bootstrapDebian } from "@workfort/host/assets/debian-rootfs.ts";
 import { buildExt4 } from "@workfort/host/images/ext4.ts";
 import {
+  addresses,
   copyNodeAndNpm,
   makeMirrors,
   mirrored,
@@ -48,17 +49,17 @@ test("apt, npm, git and curl work by the presets, and reach nothing else", async
       const agent = await startAgent(workplace);
       const { outside } = workplace.internet;
 
-      await context.test("apt updates and installs from deb.debian.org", async () => {
+      await context.test("apt updates and installs from the Debian mirror", async () => {
         const said = await agent.sh(
           `rm -rf /etc/apt/sources.list /etc/apt/sources.list.d/*
-          echo "deb [trusted=yes] http://deb.debian.org/debian bookworm main" > /etc/apt/sources.list
+          echo "deb [trusted=yes] http://${addresses.mirrorOf.debian}/debian bookworm main" > /etc/apt/sources.list
           apt-get -q update && apt-get -q install -y ${mirrored} && ${mirrored}`,
           600_000,
         );
         assert.match(said, /hello by apt/);
       });
 
-      await context.test("npm installs from registry.npmjs.org over TLS", async () => {
+      await context.test("npm installs from the registry over TLS", async () => {
         const said = await agent.sh(
           `mkdir -p /root/app && cd /root/app && export NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt
           npm install --no-audit --no-fund --no-update-notifier ${mirrored} && node_modules/.bin/${mirrored}`,
@@ -67,7 +68,7 @@ test("apt, npm, git and curl work by the presets, and reach nothing else", async
         assert.match(said, /hello by npm/);
       });
 
-      await context.test("git clones from and pushes to github.com over TLS", async () => {
+      await context.test("git clones and pushes over TLS", async () => {
         const said = await agent.sh(
           `cd /root && git clone --quiet https://github.com/workfort/${mirrored}.git hello && cd hello && cat README
           git config user.name Agent && git config user.email agent@example.test

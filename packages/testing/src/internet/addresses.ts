@@ -1,3 +1,5 @@
+import { policyPresets } from "@workfort/contract";
+
 /** Who stands where in the tests' internet. Public places have addresses of the documentation ranges. */
 export interface Place {
   ipv4: string;
@@ -60,4 +62,6 @@ export const internetAddresses: readonly string[] = [
 /** names on addresses that they share, each with a certificate of its own */
 export const sharedNames: readonly string[] = ["allowed.test", "www.allowed.test", "other.test", "forbidden.test"];
 export const resolverNames: readonly string[] = ["dns.google", "cloudflare-dns.com", "resolver.test"];
-export const mirrorNames: readonly string[] = ["deb.debian.org", "registry.npmjs.org", "github.com"];
+/** the first name of each preset that there is a mirror for */
+export const mirrorOf = { debian: policyPresets.debian[0], npm: policyPresets.npm[0], github: policyPresets.github[0] };
+export const mirrorNames: readonly string[] = Object.values(mirrorOf);

@@ -2,18 +2,17 @@ import { createHash } from "node:crypto";
 import { promises as fs } from "node:fs";
 import { join } from "node:path";
 import { runTool } from "@workfort/host/process/run.ts";
+import { mirrorNames, mirrorOf } from "./addresses.ts";
 
 /** Small real mirrors: one package of Debian's, one of npm's, one repository of git's; all are called this. */
 export const mirrored = "workfort-hello";
 
 /** Makes them in a directory; the answer is what `sites` of an internet wants. */
 export async function makeMirrors(directory: string): Promise<Record<string, string>> {
-  const sites = Object.fromEntries(
-    ["deb.debian.org", "registry.npmjs.org", "github.com"].map((host) => [host, join(directory, host)]),
-  );
-  await makeDebianMirror(join(directory, "deb.debian.org"));
-  await makeNpmRegistry(join(directory, "registry.npmjs.org"));
-  await makeGitServer(join(directory, "github.com"));
+  const sites = Object.fromEntries(mirrorNames.map((host) => [host, join(directory, host)]));
+  await makeDebianMirror(join(directory, mirrorOf.debian));
+  await makeNpmRegistry(join(directory, mirrorOf.npm));
+  await makeGitServer(join(directory, mirrorOf.github));
   return sites;
 }
 
@@ -58,7 +57,7 @@ async function makeNpmRegistry(site: string): Promise<void> {
   ]);
   await fs.rm(join(site, "tree"), { recursive: true });
   const integrity = `sha512-${digest("sha512", await fs.readFile(join(site, file)), "base64")}`;
-  const dist = { tarball: `https://registry.npmjs.org/${file}`, integrity };
+  const dist = { tarball: `https://${mirrorOf.npm}/${file}`, integrity };
   const document = {
     name: mirrored,
     "dist-tags": { latest: "1.0.0" },

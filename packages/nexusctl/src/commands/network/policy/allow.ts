@@ -9,7 +9,7 @@ export default defineCommand({
   parameters: { positional: vmAndEntries, flags: outputFlags, aliases: outputAliases },
   about: "Adds to what is in force, which is the VM's own from then on: a change of the default no longer reaches it.",
   examples: [
-    ["network policy allow dev registry.npmjs.org", "one name more, at once"],
+    ["network policy allow dev api.example.com", "one name more, at once"],
     ["network policy allow dev preset:pypi 203.0.113.7:5432", "a preset, and a database"],
   ],
   async run(cli: Cli, flags: OutputFlags, name: string, ...entries: readonly string[]) {
