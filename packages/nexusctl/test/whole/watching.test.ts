@@ -28,8 +28,8 @@ test("watching with nexusctl", async (context) => {
       await daemon.client.call("vm.start", { params, body: {} });
       while (!said.includes("agent.ready")) await once(people.child.stdout, "data");
       while (!json.includes("agent.ready")) await once(programs.stdout, "data");
-      assert.match(said, new RegExp(`^[-\\d]+ [:\\d]+  gap {17}${gap}\n`));
-      assert.match(said, /^[-\d]+ [:\d]+ {2}vm\.state_changed {4}dev {2}starting → running: booted with /m);
+      assert.match(said, new RegExp(`^[-\\d]+ [:\\d]+  gap {21}${gap}\n`));
+      assert.match(said, /^[-\d]+ [:\d]+ {2}vm\.state_changed {8}dev {2}starting → running: booted with /m);
       const events = json
         .trimEnd()
         .split("\n")
