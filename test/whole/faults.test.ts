@@ -43,10 +43,7 @@ async function withLyingVmm(
     const [program, manner] = [join(daemon.directory, "qemu"), join(daemon.directory, "manner")];
     await fs.writeFile(program, `#!/bin/sh\nexec ${node} ${lyingVmm} ${manner} "$@"\n`, { mode: 0o755 });
     await fs.writeFile(manner, "silent");
-    await fs.writeFile(
-      daemon.locations.configFile,
-      `api:\n  listen: off\nvmm:\n  qemu: ${program}\n  confine: false\n`,
-    );
+    await daemon.configure(`api:\n  listen: off\nvmm:\n  qemu: ${program}\n  confine: false\n`);
     await daemon.start();
     await create(daemon);
     await use(daemon, (name) => fs.writeFile(manner, name));
@@ -59,10 +56,7 @@ test("a QEMU that is not there or cannot be executed is named, and the VM stays 
   const daemon = await makeDaemon();
   try {
     const program = join(daemon.directory, "qemu");
-    await fs.writeFile(
-      daemon.locations.configFile,
-      `api:\n  listen: off\nvmm:\n  qemu: ${program}\n  confine: false\n`,
-    );
+    await daemon.configure(`api:\n  listen: off\nvmm:\n  qemu: ${program}\n  confine: false\n`);
     await daemon.start();
     await create(daemon);
     const missing = await refusal(start(daemon));

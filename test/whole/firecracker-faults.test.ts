@@ -369,10 +369,7 @@ async function withDouble(use: (daemon: TestDaemon, double: FirecrackerDouble) =
   const daemon = await makeDaemon();
   try {
     const double = await makeFirecrackerDouble(daemon.directory);
-    await fs.writeFile(
-      daemon.locations.configFile,
-      `api:\n  listen: off\nvmm:\n  firecracker: ${double.program}\n  confine: false\n`,
-    );
+    await daemon.configure(`api:\n  listen: off\nvmm:\n  firecracker: ${double.program}\n  confine: false\n`);
     await daemon.start();
     await eventually(
       async () => (await daemon.client.call("system.status")).vmm.kind,

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { promises as fs } from "node:fs";
 import { test } from "node:test";
 import type { Vm } from "@workfort/contract";
 import { assertTidy, eventually, makeDaemon, makeFirecrackerDouble, type TestDaemon } from "@workfort/testing";
@@ -13,10 +12,7 @@ async function withFirecracker(use: (daemon: TestDaemon) => Promise<void>): Prom
   const daemon = await makeDaemon();
   try {
     const { program } = await makeFirecrackerDouble(daemon.directory, { bridgedVsock: true });
-    await fs.writeFile(
-      daemon.locations.configFile,
-      `api:\n  listen: off\nvmm:\n  firecracker: ${program}\n  confine: false\n`,
-    );
+    await daemon.configure(`api:\n  listen: off\nvmm:\n  firecracker: ${program}\n  confine: false\n`);
     await daemon.start();
     await daemon.importBase();
     await daemon.client.call("vm.create", { body: { name: "dev", image: "base", memoryMiB: 256 } });

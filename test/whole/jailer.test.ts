@@ -26,7 +26,7 @@ async function withJailer(use: (daemon: TestDaemon) => Promise<void>): Promise<v
   try {
     const program =
       testEnvironment().firecracker ?? (await makeFirecrackerDouble(daemon.directory, { jailer: true })).program;
-    await fs.writeFile(daemon.locations.configFile, `api:\n  listen: off\nvmm:\n  firecracker: ${program}\n`);
+    await daemon.configure(`api:\n  listen: off\nvmm:\n  firecracker: ${program}\n`);
     await daemon.start();
     await daemon.importBase();
     await daemon.client.call("vm.create", { body: { name: "dev", image: "base", memoryMiB: 256 } });

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { promises as fs } from "node:fs";
 import { test } from "node:test";
 import type { VmMetrics } from "@workfort/contract";
 import { eventually, makeDaemon, makeFirecrackerDouble, refusal, withDaemon, type TestDaemon } from "@workfort/testing";
@@ -95,10 +94,7 @@ test("Firecracker's counters are summed over its lines, and begin again with a d
   const daemon = await makeDaemon();
   try {
     const { program } = await makeFirecrackerDouble(daemon.directory);
-    await fs.writeFile(
-      daemon.locations.configFile,
-      `api:\n  listen: off\nvmm:\n  firecracker: ${program}\n  confine: false\n`,
-    );
+    await daemon.configure(`api:\n  listen: off\nvmm:\n  firecracker: ${program}\n  confine: false\n`);
     await daemon.start();
     await createWithDrive(daemon);
     await daemon.client.call("vm.start", { params, body: {} });

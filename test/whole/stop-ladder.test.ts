@@ -35,10 +35,7 @@ async function withDouble(
   const daemon = await makeDaemon();
   try {
     const { program, setFault } = await makeFirecrackerDouble(daemon.directory, { bridgedVsock: true });
-    await fs.writeFile(
-      daemon.locations.configFile,
-      `api:\n  listen: off\nvmm:\n  firecracker: ${program}\n  confine: false\n`,
-    );
+    await daemon.configure(`api:\n  listen: off\nvmm:\n  firecracker: ${program}\n  confine: false\n`);
     await daemon.start();
     await daemon.importBase();
     await create(daemon);

@@ -110,6 +110,12 @@ export class TestDaemon {
     this.client.close();
   }
 
+  /** Writes its nexus.yaml; VMs get no network where that does not ask for one. */
+  async configure(config: string): Promise<void> {
+    const network = config.includes("network:") ? "" : "network:\n  mode: off\n";
+    await fs.writeFile(this.locations.configFile, config + network);
+  }
+
   /** Imports the suite's root disk as `base`. */
   async importBase(): Promise<void> {
     await this.client.call("image.import", { body: { name: "base", source: testEnvironment().rootfsImage } });
@@ -203,8 +209,7 @@ export async function makeDaemon(options: DaemonOptions = {}): Promise<TestDaemo
   const config = options.config ?? "api:\n  listen: off\n";
   const vmm =
     firecracker === null ? "" : `vmm:\n  default: firecracker\n  firecracker: ${firecracker}\n  confine: ${confine}\n`;
-  const network = config.includes("network:") ? "" : "network:\n  mode: off\n";
-  await fs.writeFile(configFile, config + network + (config.includes("vmm:") ? "" : vmm));
+  await daemon.configure(config + (config.includes("vmm:") ? "" : vmm));
   if (!options.withoutKernel) {
     await fs.mkdir(join(dataDirectory, "kernels"));
     await fs.symlink(kernelDirectory, join(dataDirectory, "kernels", "test"));
