@@ -1,3 +1,4 @@
+import { promises as fs } from "node:fs";
 import { GuestSession } from "@workfort/host/guest/session.ts";
 import { connectToVmm } from "@workfort/host/process/unix-socket.ts";
 import { openChannel } from "@workfort/host/vmm/qemu/hello.ts";
@@ -11,13 +12,16 @@ import { paired, type Figure } from "./figures.ts";
  * A guest's network beside the same VM on a bridge, a tap and NAT made by hand on the same machine; both speak with a
  * server on the other side of that machine's wire. Times are the guest's own.
  */
-const rounds = 9;
+const rounds = 11;
 const memoryMiB = 256;
 const { shared } = addresses.places;
 /** sent in one connection */
-const throughputMiB = 64;
-const requests = 150;
-const questions = 200;
+const throughputMiB = 192;
+const requests = 600;
+const questions = 1_500;
+
+/** What the machine's other work has disturbed least. */
+const least = (values: readonly number[]): number => Math.min(...values);
 
 /** what it takes of the guest's clock, ms */
 type Measured = (script: string) => Promise<number>;
@@ -33,8 +37,8 @@ const requestRate = (port: number, host: string): string =>
   `${clock} for (1..${requests}) { my $s = to("${shared.ipv4}", ${port}); syswrite($s, "GET / HTTP/1.1\\r\\nHost: ${host}\\r\\nConnection: close\\r\\n\\r\\n"); my @l = <$s>; @l > 3 or die "no answer"; } ${end}`;
 const lookUps = (resolver: string): string => {
   const question = writeQuestion({ id: 1, name: "allowed.test", type: "A" }).toString("hex");
-  return `${clock} socket(my $s, AF_INET, SOCK_DGRAM, 0); connect($s, pack_sockaddr_in(53, inet_aton("${resolver}")));
-my @all; for (1..${questions}) { send($s, pack("H*", "${question}"), 0); recv($s, my $a, 4096, 0); length $a > 40 or die "no answer"; } ${end}`;
+  return `${clock} socket(my $s, AF_INET, SOCK_DGRAM, 0); connect($s, pack_sockaddr_in(53, inet_aton("${resolver}"))); my $q = pack("H*", "${question}"); my $n;
+for (1..${questions}) { do { send($s, $q, 0); my $r = ""; vec($r, fileno($s), 1) = 1; $n = select($r, undef, undef, 1) } until $n; recv($s, my $a, 4096, 0); length $a > 40 or die "no answer"; } ${end}`;
 };
 
 export async function measure(): Promise<Figure[]> {
@@ -44,6 +48,8 @@ export async function measure(): Promise<Figure[]> {
     const attached = await makeBridgeByHand(workplace.internet);
     const byHand = await BareVm.prepare(memoryMiB, attached);
     await byHand.start();
+    const { running } = await workplace.daemon.client.call("vm.get", { params: { vm: "dev" } });
+    if (running !== null) await joinOwnGroups(running.pid);
     const session = new GuestSession(
       await openChannel(() => connectToVmm(byHand.agentSocket), AbortSignal.timeout(60_000)),
     );
@@ -51,7 +57,6 @@ export async function measure(): Promise<Figure[]> {
       const ours = measuredInVm(guest);
       const bare = measuredByHand(session);
       const compare = async (name: string, bound: number | null, value: string, baseline: string): Promise<void> => {
-        const least = (values: readonly number[]): number => Math.min(...values);
         for (const run of [() => ours(value), () => bare(baseline)]) await run();
         figures.push({
           name,
@@ -89,6 +94,15 @@ export async function measure(): Promise<Figure[]> {
     }
   });
   return figures;
+}
+
+/** Puts a VMM under the limits that the bench itself has, as the one by hand is: only the networks shall differ. */
+async function joinOwnGroups(pid: number): Promise<void> {
+  for (const line of (await fs.readFile("/proc/self/cgroup", "utf8")).trim().split("\n")) {
+    const [, controllers = "", path = ""] = line.split(":");
+    const group = `/sys/fs/cgroup/${controllers.replace("name=", "")}${path}`;
+    await fs.writeFile(`${group}/cgroup.procs`, String(pid)).catch(() => {}); // one that is not mounted
+  }
 }
 
 function measuredInVm(guest: Guest): Measured {

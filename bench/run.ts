@@ -18,6 +18,7 @@ const measurements: Record<string, () => Promise<(typeof import("./start.ts"))["
   "by-hand": async () => (await import("./by-hand.ts")).measure,
   gateway: async () => (await import("./gateway.ts")).measure,
   memory: async () => (await import("./memory.ts")).measure,
+  network: async () => (await import("./network.ts")).measure,
 };
 
 const wanted = process.argv.slice(2);

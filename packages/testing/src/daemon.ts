@@ -134,7 +134,7 @@ export class TestDaemon {
     const { vms } = answer ?? { vms: [] };
     await Promise.all(
       vms
-        .filter((vm) => vm.running !== null)
+        .filter((vm) => vm.running !== null || vm.state === "starting")
         .map((vm) => this.client.call("vm.kill", { params: { vm: vm.id } }).catch(() => {})),
     );
     await this.client.call("network.reset").catch(() => {}); // where it could not, that is left over
