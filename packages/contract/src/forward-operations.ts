@@ -6,6 +6,9 @@ import { operation } from "./operation.ts";
 
 const vm = exactly({ vm: Reference });
 
+const portAllowed = "must be a port from 1 to 65535";
+const PreviewPort = matching(/^[1-9]\d{0,4}$/, portAllowed).refine((text) => Number(text) <= 65_535, portAllowed);
+
 /** Ways from the host into a VM. */
 export const forwardOperations = {
   "forward.create": operation({
@@ -38,7 +41,7 @@ export const forwardOperations = {
     method: "POST",
     path: "/v1/vms/{vm}/previews/{port}",
     summary: "The address of a VM's port for a browser",
-    params: exactly({ vm: Reference, port: matching(/^[1-9]\d{0,4}$/, "must be a port") }),
+    params: exactly({ vm: Reference, port: PreviewPort }),
     result: Preview,
     errors: ["not_found", "wrong_state"],
   }),
