@@ -7,11 +7,12 @@ import { makeTestStore } from "./test-store.ts";
 
 /**
  * `npm test [-- file…]`: gives the suite a btrfs of its own in a loop file, runs every kind of test in it, and takes it
- * away again. Ends with a line `N passed, N failed`.
+ * away again. Ends with a line `N passed, N failed`. With `--double`, the files named run over Firecracker's protocol.
  */
 /** a uid nobody has, for the tests that must work without any privilege */
 const strangerUid = 64_321;
 const full = process.argv.includes("--full");
+const overDouble = process.argv.includes("--double");
 const named = process.argv.slice(2).filter((word) => !word.startsWith("--"));
 
 let passed = 0;
@@ -26,7 +27,9 @@ const store = await makeTestStore(stopped.signal).catch((error: unknown) => {
 });
 const { directory, env } = store;
 try {
-  if (named.length > 0) {
+  if (named.length > 0 && overDouble) {
+    await runOverDouble("named files over Firecracker's protocol", named, {});
+  } else if (named.length > 0) {
     await runNode(
       "named files",
       named.filter((path) => !path.endsWith(".unprivileged.test.ts")),
@@ -61,8 +64,12 @@ try {
       env,
     );
     // a guest that is paused is reached otherwise (packages/testing/src/firecracker/serial-bridge.ts)
-    await runOverDouble("over Firecracker's protocol", ["lifecycle", "drives"], {});
-    await runOverDouble("over Firecracker's protocol, paused", ["pause"], { bridgedVsock: true });
+    await runOverDouble(
+      "over Firecracker's protocol",
+      ["test/whole/lifecycle.test.ts", "test/whole/drives.test.ts"],
+      {},
+    );
+    await runOverDouble("over Firecracker's protocol, paused", ["test/whole/pause.test.ts"], { bridgedVsock: true });
     await runNode(
       "without privilege",
       await find("packages/*/test/**/*.unprivileged.test.ts", "test/**/*.unprivileged.test.ts"),
@@ -79,11 +86,10 @@ console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed > 0 || passed === 0 || stopped.signal.aborted ? 1 : 0;
 
 /** What every VMM has to pass, by Firecracker's double; QEMU has with the rest, the real one does in `npm run lab`. */
-async function runOverDouble(title: string, names: string[], options: { bridgedVsock?: boolean }): Promise<void> {
+async function runOverDouble(title: string, files: string[], options: { bridgedVsock?: boolean }): Promise<void> {
   const place = await fs.mkdtemp(join(directory, "firecracker-"));
   await fs.chmod(place, 0o755);
   const { program } = await makeFirecrackerDouble(place, options);
-  const files = names.map((name) => `test/whole/${name}.test.ts`);
   await runNode(title, files, { ...env, WORKFORT_TEST_FIRECRACKER: program, WORKFORT_TEST_CONFINE: "false" });
 }
 
@@ -134,9 +140,20 @@ async function runNode(
   failed += count("fail") + count("cancelled");
   if (code !== 0 && count("fail") + count("cancelled") === 0) failed += 1; // it broke outside of any test
   if (code !== 0) console.log(failures(tap));
+  for (const line of slowest(tap)) console.log(`   ${line}`);
   console.log(
     `   ${count("pass")} passed, ${count("fail")} failed in ${((performance.now() - begun) / 1000).toFixed(1)} s`,
   );
+}
+
+/** the tests that took longest, of those that took over ten seconds: what a slow run is to be mended by */
+function slowest(tap: string): string[] {
+  return [...tap.matchAll(/^(?:not )?ok \d+ - (.*)\n {2}---\n {2}duration_ms: ([\d.]+)/gm)]
+    .map(([, name = "", milliseconds]) => ({ name, seconds: Number(milliseconds) / 1000 }))
+    .filter(({ seconds }) => seconds > 10)
+    .toSorted((a, b) => b.seconds - a.seconds)
+    .slice(0, 12)
+    .map(({ name, seconds }) => `${seconds.toFixed(0).padStart(5)} s  ${name}`);
 }
 
 /** the parts of a TAP report that say what failed */

@@ -52,10 +52,13 @@ export class Guest {
     return guest;
   }
 
+  get hasEnded(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
   /** Resolves when QEMU has gone, with why: `guest-reset`, `guest-shutdown`, or null where it did not end by itself. */
   async ended(): Promise<string | null> {
-    if (this.#child.exitCode === null && this.#child.signalCode === null)
-      await new Promise((gone) => this.#child.once("close", gone));
+    if (!this.hasEnded) await new Promise((gone) => this.#child.once("close", gone));
     return this.monitor.shutdownReason;
   }
 }

@@ -52,6 +52,8 @@ export class Vm {
   #guest: Guest | null = null;
   #socket: VsockSocket | null = null;
   #line: GuestLine | null = null;
+  /** of a paused guest, whether it could be reached before */
+  #wasReady = false;
 
   constructor(options: { id: string; mmdsBytes: number; vsock: VsockFaults }) {
     this.#id = options.id;
@@ -152,9 +154,16 @@ export class Vm {
 
   /** A guest that has powered off can be paused all the same. */
   async setPaused(paused: boolean): Promise<void> {
-    if (paused) this.#socket?.freeze();
-    await this.guest.monitor.command(paused ? "stop" : "cont").catch(() => {});
-    if (!paused) this.#socket?.thaw();
+    if (paused) {
+      this.#socket?.freeze();
+      this.#wasReady = await this.#isLineReady();
+      await this.guest.monitor.command("stop").catch(() => {});
+    } else {
+      await this.guest.monitor.command("cont").catch(() => {});
+      // QEMU puts the guest's devices into service anew
+      while (this.#wasReady && !this.guest.hasEnded && !(await this.#isLineReady())) await delay(betweenTriesMs);
+      this.#socket?.thaw();
+    }
     this.state = paused ? "Paused" : "Running";
   }
 
@@ -184,6 +193,10 @@ export class Vm {
     this.isGuestUp = true;
     onUp();
     this.#socket?.serve(line);
+  }
+
+  async #isLineReady(): Promise<boolean> {
+    return (await this.#line?.isReady(this.guest.monitor).catch(() => false)) ?? false;
   }
 
   #openSerial(): number | null {

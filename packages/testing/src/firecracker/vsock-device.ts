@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
+import { existsSync, promises as fs } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { dirname, join } from "node:path";
 import { eventually } from "../eventually.ts";
@@ -20,6 +20,8 @@ const controlName = "vhu";
 const guestName = "vhg";
 /** of QEMU's object */
 const path = "/machine/peripheral/vsock";
+/** number of the system call (arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h) */
+const recvmsg = process.arch === "x64" ? 47 : 212;
 /** `OK ` and a port, at most ten digits */
 const answerBytes = 32;
 
@@ -71,14 +73,30 @@ export class VsockDevice implements GuestLine {
     ];
   }
 
-  /** Until the guest's driver has set up its rings, a connection would have the device wake for it without end. */
+  /**
+   * Until the guest's driver has set up its rings, a connection would have the device wake for it without end; and until
+   * the device has taken in what QEMU told it of them, which QEMU does not wait for, a connection ends its worker
+   * (vhost-user-backend 0.20: a ring that is not ready is an error). Once QEMU has told it all, it is through when it
+   * waits for more.
+   */
   async isReady(monitor: QmpLink): Promise<boolean> {
     const status = await monitor.command("x-query-virtio-status", { path });
-    return (status as { "vhost-started": boolean })["vhost-started"];
+    if (!(status as { "vhost-started": boolean })["vhost-started"]) return false;
+    return await this.#hasTakenInAll();
   }
 
   stop(): void {
     this.#child.kill("SIGKILL");
+  }
+
+  /** Whether one of its threads sleeps in recvmsg, which only the one that hears QEMU calls (proc_pid_syscall(5)). */
+  async #hasTakenInAll(): Promise<boolean> {
+    const tasks = `/proc/${this.#child.pid ?? 0}/task`;
+    const threads = await fs.readdir(tasks);
+    const calls = await Promise.all(
+      threads.map((thread) => fs.readFile(join(tasks, thread, "syscall"), "utf8").catch(() => "")),
+    );
+    return calls.some((call) => call.startsWith(`${recvmsg} `));
   }
 
   /**
