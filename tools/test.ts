@@ -28,7 +28,7 @@ const store = await makeTestStore(stopped.signal).catch((error: unknown) => {
 const { directory, env } = store;
 try {
   if (named.length > 0 && overDouble) {
-    await runOverDouble("named files over Firecracker's protocol", named, {});
+    await runOverDouble("named files over Firecracker's protocol", named);
   } else if (named.length > 0) {
     await runNode(
       "named files",
@@ -86,10 +86,10 @@ console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed > 0 || passed === 0 || stopped.signal.aborted ? 1 : 0;
 
 /** What every VMM has to pass, by Firecracker's double; QEMU has with the rest, the real one does in `npm run lab`. */
-async function runOverDouble(title: string, files: string[], options: { bridgedVsock?: boolean }): Promise<void> {
+async function runOverDouble(title: string, files: string[]): Promise<void> {
   const place = await fs.mkdtemp(join(directory, "firecracker-"));
   await fs.chmod(place, 0o755);
-  const { program } = await makeFirecrackerDouble(place, options);
+  const { program } = await makeFirecrackerDouble(place);
   await runNode(title, files, { ...env, WORKFORT_TEST_FIRECRACKER: program, WORKFORT_TEST_CONFINE: "false" });
 }
 

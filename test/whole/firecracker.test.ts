@@ -11,7 +11,7 @@ const start = (daemon: TestDaemon): Promise<unknown> => daemon.client.call("vm.s
 async function withFirecracker(use: (daemon: TestDaemon) => Promise<void>): Promise<void> {
   const daemon = await makeDaemon();
   try {
-    const { program } = await makeFirecrackerDouble(daemon.directory, { bridgedVsock: true });
+    const { program } = await makeFirecrackerDouble(daemon.directory);
     await daemon.configure(`api:\n  listen: off\nvmm:\n  firecracker: ${program}\n  confine: false\n`);
     await daemon.start();
     await daemon.importBase();

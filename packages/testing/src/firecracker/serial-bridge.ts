@@ -5,9 +5,9 @@ import { openChannel } from "@workfort/host/vmm/qemu/hello.ts";
 import type { GuestLine } from "./guest-line.ts";
 
 /**
- * CONNECT *bridged to virtio-serial*, for guests that are paused: QEMU takes a vhost-user device out of service
- * meanwhile, and now and then a guest is not heard any more afterwards. The one port of the guest agent can be reached,
- * by one connection at a time, and the guest has no AF_VSOCK to its host.
+ * CONNECT *bridged to virtio-serial*, for guests whose memory is to be saved: QEMU does not save one with a vhost-user
+ * device. The one port of the guest agent can be reached, by one connection at a time, and the guest has no AF_VSOCK to
+ * its host.
  */
 const agentPort = 7300;
 
