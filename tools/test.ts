@@ -63,13 +63,10 @@ try {
       await find("packages/{client,nexusctl,nexusd}/test/whole/**/*.test.ts", "test/whole/**/*.test.ts"),
       env,
     );
-    // a guest that is paused is reached otherwise (packages/testing/src/firecracker/serial-bridge.ts)
     await runOverDouble(
       "over Firecracker's protocol",
-      ["test/whole/lifecycle.test.ts", "test/whole/drives.test.ts"],
-      {},
+      ["lifecycle", "drives", "pause"].map((name) => `test/whole/${name}.test.ts`),
     );
-    await runOverDouble("over Firecracker's protocol, paused", ["test/whole/pause.test.ts"], { bridgedVsock: true });
     await runNode(
       "without privilege",
       await find("packages/*/test/**/*.unprivileged.test.ts", "test/**/*.unprivileged.test.ts"),

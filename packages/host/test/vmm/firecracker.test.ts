@@ -73,7 +73,7 @@ test("requests go over one connection with their length, and heads without a rea
       serve(socket);
     },
     async (path) => {
-      const api = new FirecrackerApi(path);
+      const api = new FirecrackerApi(path, new AbortController().signal);
       assert.equal(await api.call("PUT", "/machine-config", { vcpu_count: 1, name: "ü" }), undefined);
       assert.deepEqual(await api.call("GET", "/"), { state: "Running" });
       await api.call("PATCH", "/vm", { state: "Paused" });
@@ -86,12 +86,70 @@ test("requests go over one connection with their length, and heads without a rea
   assert.doesNotMatch(requests.join(""), /transfer-encoding/i);
 });
 
+test("requests made at once go together, and each has the answer of its own, wherever the bytes are cut", async () => {
+  const answers = noContent + withBody(400, '{"fault_message":"no"}') + withBody(200, '{"n":"ü"}') + noContent;
+  for (const pieceBytes of [1, 7, 1000]) {
+    const requests: string[] = [];
+    let reads = 0;
+    const serve = answering(["", "", "", ""], requests);
+    await withSocket(
+      (socket) => {
+        serve(socket);
+        socket.on("data", () => {
+          reads += 1;
+          const bytes = Buffer.from(answers);
+          for (let at = 0; at < bytes.length; at += pieceBytes) socket.write(bytes.subarray(at, at + pieceBytes));
+        });
+      },
+      async (path) => {
+        const api = new FirecrackerApi(path, new AbortController().signal);
+        const calls = ["/a", "/b", "/c", "/d"].map((at) => api.call("PUT", at, {}));
+        const outcomes = await Promise.allSettled(calls);
+        assert.deepEqual(
+          outcomes.map((one) => (one.status === "fulfilled" ? one.value : (one.reason as Error).message)),
+          [undefined, "PUT /b: no", { n: "ü" }, undefined],
+        );
+        api.close();
+      },
+    );
+    assert.deepEqual([reads, requests.length], [1, 4]);
+  }
+});
+
+test("what has not been answered when the connection ends, is given up or says too much fails, and so does what follows", async () => {
+  const ends: { answer: string; end: (socket: Socket, stop: () => void) => void; says: RegExp }[] = [
+    { answer: "", end: (socket) => socket.end(), says: /^PUT \/b: the connection was closed$/ },
+    { answer: "HTTP/1.1 2", end: (socket) => socket.end(), says: /^PUT \/b: its answer broke off$/ },
+    { answer: "", end: (_, stop) => stop(), says: /^PUT \/b: stopped$/ },
+    { answer: noContent + noContent, end: () => {}, says: /^PUT \/c: it answers what it has not been asked$/ },
+  ];
+  for (const { answer, end, says } of ends) {
+    const stopped = new AbortController();
+    await withSocket(
+      (socket) =>
+        socket.once("data", () => {
+          socket.write(noContent + answer);
+          setImmediate(() => end(socket, () => stopped.abort(new Error("stopped"))));
+        }),
+      async (path) => {
+        const api = new FirecrackerApi(path, stopped.signal);
+        const first = api.call("PUT", "/a", {});
+        const second = api.call("PUT", "/b", {});
+        await first;
+        await (says.source.includes("c:") ? second : assert.rejects(second, { message: says }));
+        await assert.rejects(api.call("PUT", "/c", {}), says.source.includes("c:") ? { message: says } : Error);
+        api.close();
+      },
+    );
+  }
+});
+
 test("refusals are told in Firecracker's words, those of its transport too", async () => {
   const fault = "Boot source error: The kernel file cannot be opened: No such file or directory (os error 2)";
   const transport = '{ "error": "The request is too large.\nAll previous unanswered requests will be dropped." }';
   const answers = [withBody(400, JSON.stringify({ fault_message: fault })), withBody(400, transport)];
   await withSocket(answering(answers, []), async (path) => {
-    const api = new FirecrackerApi(path);
+    const api = new FirecrackerApi(path, new AbortController().signal);
     await assert.rejects(api.call("PUT", "/boot-source", {}), { message: `PUT /boot-source: ${fault}`, status: 400 });
     await assert.rejects(api.call("PUT", "/boot-source", {}), (error: unknown) => {
       assert.ok(error instanceof FirecrackerError);
@@ -109,7 +167,7 @@ test("an answer that breaks off, is no HTTP or is too long fails the call", asyn
     await withSocket(
       (socket) => answering([answer], [])(socket.once("data", () => setImmediate(() => socket.end()))),
       async (path) => {
-        const api = new FirecrackerApi(path);
+        const api = new FirecrackerApi(path, new AbortController().signal);
         await assert.rejects(api.call("GET", "/"));
         api.close();
       },

@@ -1,7 +1,7 @@
-import { Agent, request as httpRequest, type IncomingMessage } from "node:http";
-import { Socket } from "node:net";
+import type { Socket } from "node:net";
 import { connectToVmm } from "../../process/unix-socket.ts";
 import { plainWords } from "../plain-words.ts";
+import { AnswerReader, type Answer } from "./answer-reader.ts";
 
 /** what Firecracker refused, in its own words */
 export class FirecrackerError extends Error {
@@ -16,33 +16,42 @@ export class FirecrackerError extends Error {
 
 /** Firecracker's own bound for its calls is 700 ms; a busy host may take longer, ms */
 const answerBoundMs = 10_000;
-/** no answer that is read here is longer; a VMM with a guest in it is not trusted */
-const answerBytes = 1024 * 1024;
+
+interface Waiting {
+  resolve(answer: Answer): void;
+  reject(error: Error): void;
+}
 
 /**
- * Firecracker's API over its Unix socket, one request after the other on one connection: it serves no two at once
- * and ten connections at most. Bodies carry their length, since it does not read chunked ones.
+ * Firecracker's API over its Unix socket. Requests are written as they are made, over one connection, and answered in
+ * their order, so that many take one exchange: Node's client would wait for each answer before it sends the next, and
+ * where a start was measured by the real one, that was a sixth of it. Bodies carry their length, since chunked ones are
+ * not read.
  */
 export class FirecrackerApi {
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  readonly #path: string;
+  readonly #signal: AbortSignal;
+  #socket: Promise<Socket> | null = null;
+  readonly #reader = new AnswerReader();
+  readonly #waiting: Waiting[] = [];
+  #late: NodeJS.Timeout | null = null;
+  #broken: Error | null = null;
+  readonly #onAbort = (): void => this.#break(this.#signal.reason as Error);
 
-  constructor(socketPath: string) {
-    this.#agent.createConnection = (_, done) => {
-      connectToVmm(socketPath).then(
-        (socket) => done?.(null, socket),
-        (error: Error) => done?.(error, new Socket()),
-      );
-      return undefined;
-    };
+  /** The signal ends the connection, and what has not been answered fails with its reason. */
+  constructor(socketPath: string, signal: AbortSignal) {
+    this.#path = socketPath;
+    this.#signal = signal;
+    signal.addEventListener("abort", this.#onAbort, { once: true });
   }
 
   /**
    * The answer's JSON, undefined where there is none; rejects with FirecrackerError where it refuses, else with an
    * error whose cause is the one of the connection.
    */
-  async call(method: "GET" | "PUT" | "PATCH", path: string, body?: unknown, signal?: AbortSignal): Promise<unknown> {
+  async call(method: "GET" | "PUT" | "PATCH", path: string, body?: unknown): Promise<unknown> {
     const fail = (why: string, cause?: unknown): Error => new Error(`${method} ${path}: ${why}`, { cause });
-    const { status, text } = await this.#send(method, path, body, signal).catch((error: Error) => {
+    const { status, text } = await this.#send(method, path, body).catch((error: Error) => {
       throw fail(error.message, error);
     });
     if (status >= 300) throw new FirecrackerError(status, `${method} ${path}: ${faultOf(text)}`);
@@ -55,48 +64,81 @@ export class FirecrackerApi {
   }
 
   close(): void {
-    this.#agent.destroy();
+    this.#signal.removeEventListener("abort", this.#onAbort);
+    this.#break(new Error("the connection was given up"));
   }
 
-  async #send(
-    method: string,
-    path: string,
-    body: unknown,
-    signal: AbortSignal | undefined,
-  ): Promise<{ status: number; text: string }> {
-    const json = body === undefined ? null : Buffer.from(JSON.stringify(body));
-    const { promise, resolve, reject } = Promise.withResolvers<{ status: number; text: string }>();
-    const request = httpRequest({
-      agent: this.#agent,
-      method,
-      path,
-      headers: json === null ? {} : { "content-type": "application/json", "content-length": json.length },
-      ...(signal === undefined ? {} : { signal }),
-    });
-    const late = setTimeout(() => {
-      reject(new Error(`no answer within ${answerBoundMs / 1000} s`));
-      request.destroy();
-    }, answerBoundMs);
-    request.once("response", (response) => readBody(response).then(resolve, reject));
-    request.on("error", reject);
-    request.end(json ?? undefined);
-    return await promise.finally(() => clearTimeout(late));
+  async #send(method: string, path: string, body: unknown): Promise<Answer> {
+    this.#signal.throwIfAborted();
+    const socket = await (this.#socket ??= this.#connect());
+    if (this.#broken !== null) throw this.#broken;
+    const json = body === undefined ? "" : JSON.stringify(body);
+    const about = `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(json)}\r\n`;
+    socket.cork(); // what is asked for at once goes in one write
+    process.nextTick(() => socket.uncork());
+    socket.write(`${method} ${path} HTTP/1.1\r\nHost: localhost\r\n${json === "" ? "" : about}\r\n${json}`);
+    const { promise, resolve, reject } = Promise.withResolvers<Answer>();
+    this.#waiting.push({ resolve, reject });
+    if (this.#waiting.length === 1) this.#expectAnswer();
+    return await promise;
   }
-}
 
-async function readBody(response: IncomingMessage): Promise<{ status: number; text: string }> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  try {
-    for await (const chunk of response as AsyncIterable<Buffer>) {
-      bytes += chunk.length;
-      if (bytes > answerBytes) throw new Error(`an answer of over ${answerBytes} bytes`);
-      chunks.push(chunk);
+  /** A try that fails can be repeated. */
+  async #connect(): Promise<Socket> {
+    try {
+      const socket = await connectToVmm(this.#path);
+      socket.on("data", (chunk: Buffer) => this.#read(chunk));
+      socket.on("error", (error) => this.#break(error));
+      socket.on("close", () => this.#end());
+      if (this.#broken !== null || socket.destroyed) socket.destroy();
+      return socket;
+    } catch (error) {
+      this.#socket = null;
+      throw error;
     }
-  } catch (error) {
-    throw (error as NodeJS.ErrnoException).code === "ECONNRESET" ? new Error("its answer broke off") : error;
   }
-  return { status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString("utf8") };
+
+  #read(chunk: Buffer): void {
+    this.#reader.add(chunk);
+    this.#deliver(false);
+  }
+
+  #end(): void {
+    this.#deliver(true);
+    this.#break(new Error(this.#reader.isWithin ? "its answer broke off" : "the connection was closed"));
+  }
+
+  #deliver(hasEnded: boolean): void {
+    try {
+      for (let answer = this.#reader.next(hasEnded); answer !== null; answer = this.#reader.next(hasEnded)) {
+        const first = this.#waiting.shift();
+        if (first === undefined) throw new Error("it answers what it has not been asked");
+        first.resolve(answer);
+        this.#expectAnswer();
+      }
+    } catch (error) {
+      this.#break(error as Error);
+    }
+  }
+
+  /** Each request has its bound, from when the one before has been answered. */
+  #expectAnswer(): void {
+    if (this.#late !== null) clearTimeout(this.#late);
+    this.#late = null;
+    if (this.#waiting.length === 0) return;
+    this.#late = setTimeout(() => this.#break(new Error(`no answer within ${answerBoundMs / 1000} s`)), answerBoundMs);
+  }
+
+  /** The first reason counts. */
+  #break(why: Error): void {
+    this.#broken ??= why;
+    for (const { reject } of this.#waiting.splice(0)) reject(this.#broken);
+    this.#expectAnswer();
+    this.#socket?.then(
+      (socket) => socket.destroy(),
+      () => {},
+    );
+  }
 }
 
 /** Refusals hold `fault_message`; those of the transport `error`, with a raw line end that JSON does not allow. */

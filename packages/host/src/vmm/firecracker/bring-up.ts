@@ -22,17 +22,17 @@ export async function bringUp(
   signal: AbortSignal,
 ): Promise<void> {
   onStep("vmm_api");
-  const api = new FirecrackerApi(runPaths(spec.directory).api);
   const bound = AbortSignal.timeout(bringUpBoundMs);
   const until = AbortSignal.any([signal, bound]);
+  const api = new FirecrackerApi(runPaths(spec.directory).api, until);
   try {
     const version = await awaitVersion(spec.directory, api, until);
     const refusal = refuseVersion(version);
     if (refusal !== null)
       throw new WorkfortError("vmm_unavailable", `Firecracker ${refusal}`, { hint: "nexusctl doctor" });
     onStep("configure");
-    for (const { path, body } of settingsOf(spec, places, version)) await api.call("PUT", path, body, until);
-    await api.call("PUT", "/actions", { action_type: "InstanceStart" }, until);
+    await inOrder(settingsOf(spec, places, version).map(({ path, body }) => api.call("PUT", path, body)));
+    await api.call("PUT", "/actions", { action_type: "InstanceStart" });
   } catch (error) {
     if (!bound.aborted || signal.aborted) throw error;
     throw new Error(`it has not been told everything within ${bringUpBoundMs / 1000} s`, { cause: error });
@@ -54,7 +54,7 @@ async function awaitVersion(directory: string, api: FirecrackerApi, signal: Abor
       const next = changes.next();
       const bound = await isThere(socket);
       try {
-        if (bound) return versionIn(await api.call("GET", "/version", undefined, signal));
+        if (bound) return versionIn(await api.call("GET", "/version"));
       } catch (error) {
         if (!isNobodyThere(error)) throw error;
       }
@@ -65,6 +65,12 @@ async function awaitVersion(directory: string, api: FirecrackerApi, signal: Abor
   } finally {
     changes.close();
   }
+}
+
+/** Rejects as the first of them does, in their order. */
+async function inOrder(calls: readonly Promise<unknown>[]): Promise<void> {
+  for (const call of calls) call.catch(() => {}); // it is seen in its turn
+  for (const call of calls) await call;
 }
 
 /** What comes into a directory and goes. */

@@ -261,8 +261,12 @@ async function describe(directory: string): Promise<{ state: string }> {
   return await withApi(directory, async (api) => Description.parse(await api.call("GET", "/")));
 }
 
-async function withApi<T>(directory: string, use: (api: FirecrackerApi) => Promise<T>): Promise<T> {
-  const api = new FirecrackerApi(runPaths(directory).api);
+async function withApi<T>(
+  directory: string,
+  use: (api: FirecrackerApi) => Promise<T>,
+  signal = new AbortController().signal,
+): Promise<T> {
+  const api = new FirecrackerApi(runPaths(directory).api, signal);
   try {
     return await use(api);
   } finally {
@@ -277,18 +281,22 @@ function doorOf(directory: string): Door {
   return {
     openChannel: (signal) => openVsock(runPaths(directory).vsock, signal),
     pressCtrlAltDel: (signal) =>
-      withApi(directory, async (api) => {
-        await api.call("PUT", "/actions", { action_type: "SendCtrlAltDel" }, signal);
-      }),
+      withApi(
+        directory,
+        async (api) => void (await api.call("PUT", "/actions", { action_type: "SendCtrlAltDel" })),
+        signal,
+      ),
     pause: () => changeTo("Paused"),
     resume: () => changeTo("Resumed"),
     isPaused: async () => (await describe(directory)).state === "Paused",
     disks: (signal) =>
       feed.read(
         () =>
-          withApi(directory, async (api) => {
-            await api.call("PUT", "/actions", { action_type: "FlushMetrics" }, signal);
-          }),
+          withApi(
+            directory,
+            async (api) => void (await api.call("PUT", "/actions", { action_type: "FlushMetrics" })),
+            signal,
+          ),
         signal,
       ),
   };
