@@ -235,7 +235,12 @@ export async function withDaemon(options: DaemonOptions, use: (daemon: TestDaemo
     (error: unknown) => ({ error }),
   );
   if (failure !== null) {
-    if (failure.error instanceof Error) failure.error.message += `\n--- log of the daemon ---\n${log.slice(-6000)}`;
+    const { error } = failure;
+    // the message of an aborted call can only be hidden, not changed
+    if (error instanceof Error)
+      Object.defineProperty(error, "message", {
+        value: `${error.message}\n--- log of the daemon ---\n${log.slice(-6000)}`,
+      });
     throw failure.error;
   }
   if (cleaned !== null) throw cleaned.error;
