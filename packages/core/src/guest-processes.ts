@@ -22,6 +22,8 @@ import type { ProcessEvents } from "./process-events.ts";
 
 /** what `exec` keeps of each output */
 const execOutputBytes = 1_048_576;
+/** for a command to take its input whose caller has left, ms */
+const leftInputMs = 10_000;
 
 export class GuestProcesses {
   readonly #link: GuestLink;
@@ -95,24 +97,36 @@ export class GuestProcesses {
     await askToForget(this.#link, `/v1/processes/${id}`);
   }
 
-  /** Runs a command to its end and keeps the first MiB of each output. */
+  /**
+   * Runs a command to its end and keeps the first MiB of each output. A caller that leaves does not end the command,
+   * which gets its input all the same, or it would wait for it for ever.
+   */
   async exec(request: Exec, stdin: (text: string) => Readable, signal?: AbortSignal): Promise<ExecResult> {
     const { stdin: text, ...command } = request;
-    const stream = await this.startAttached(
-      { ...command, stdin: text === undefined ? "none" : "open", attach: true },
-      signal,
-    );
+    const id = newProcessId();
+    const stream = await this.startAttached({
+      ...command,
+      id,
+      stdin: text === undefined ? "none" : "open",
+      attach: true,
+    });
+    // a command that ends without reading its input is no failure of ours
+    const writing =
+      text === undefined
+        ? null
+        : this.stdin(id, stdin(text), { offset: 0, close: true }, someTimeAfter(signal)).catch(() => {});
+    const leave = (): void => void stream.destroy();
+    signal?.addEventListener("abort", leave, { once: true });
+    if (signal?.aborted === true) leave();
     const kept = { stdout: new KeptOutput(), stderr: new KeptOutput() };
     let last: Process | null = null;
-    let writing: Promise<unknown> = Promise.resolve();
-    for await (const frame of toldPlainly(readOutputStream(stream))) {
-      if (frame.kind === "stdout" || frame.kind === "stderr") kept[frame.kind].push(frame.bytes);
-      if (frame.kind !== "process") continue;
-      if (last === null && text !== undefined) {
-        // a command that ends without reading its input is no failure of ours
-        writing = this.stdin(frame.process.id, stdin(text), { offset: 0, close: true }, signal).catch(() => {});
+    try {
+      for await (const frame of toldPlainly(readOutputStream(stream))) {
+        if (frame.kind === "stdout" || frame.kind === "stderr") kept[frame.kind].push(frame.bytes);
+        else if (frame.kind === "process") last = frame.process;
       }
-      last = frame.process;
+    } finally {
+      signal?.removeEventListener("abort", leave);
     }
     await writing;
     if (last === null || last.state !== "exited")
@@ -128,6 +142,15 @@ export class GuestProcesses {
       truncated: kept.stdout.truncated || kept.stderr.truncated,
     };
   }
+}
+
+/** Fires a while after the other. */
+function someTimeAfter(signal: AbortSignal | undefined): AbortSignal {
+  const over = new AbortController();
+  const wait = (): void => void setTimeout(() => over.abort(), leftInputMs).unref();
+  if (signal?.aborted === true) wait();
+  else signal?.addEventListener("abort", wait, { once: true });
+  return over.signal;
 }
 
 class KeptOutput {
