@@ -125,11 +125,12 @@ test("what has not been answered when the connection ends, is given up or says t
   ];
   for (const { answer, end, says } of ends) {
     const stopped = new AbortController();
+    let theirs: Socket | null = null;
     await withSocket(
       (socket) =>
         socket.once("data", () => {
           socket.write(noContent + answer);
-          setImmediate(() => end(socket, () => stopped.abort(new Error("stopped"))));
+          theirs = socket;
         }),
       async (path) => {
         const api = new FirecrackerApi(path, stopped.signal);
@@ -137,6 +138,8 @@ test("what has not been answered when the connection ends, is given up or says t
         const second = api.call("PUT", "/b", {});
         second.catch(() => {}); // looked at in its turn
         await first;
+        assert.ok(theirs !== null);
+        end(theirs, () => stopped.abort(new Error("stopped")));
         await (says.source.includes("c:") ? second : assert.rejects(second, { message: says }));
         await assert.rejects(api.call("PUT", "/c", {}), says.source.includes("c:") ? { message: says } : Error);
         api.close();

@@ -132,7 +132,7 @@ export class FirecrackerApi {
   /** The first reason counts. */
   #break(why: Error): void {
     this.#broken ??= why;
-    for (const { reject } of this.#waiting.splice(0)) reject(this.#broken);
+    for (const waiting of this.#waiting.splice(0)) waiting.reject(this.#broken);
     this.#expectAnswer();
     this.#socket?.then(
       (socket) => socket.destroy(),
