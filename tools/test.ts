@@ -7,10 +7,13 @@ import { makeTestStore } from "./test-store.ts";
 
 /**
  * `npm test [-- file…]`: gives the suite a btrfs of its own in a loop file, runs every kind of test in it, and takes it
- * away again. Ends with a line `N passed, N failed`. With `--double`, the files named run over Firecracker's protocol.
+ * away again. Ends with a line `N passed, N failed`. With `--double`, what every VMM has to pass, or the
+ * files named, runs over Firecracker's protocol alone.
  */
 /** a uid nobody has, for the tests that must work without any privilege */
 const strangerUid = 64_321;
+/** what every VMM has to pass: QEMU with the rest, Firecracker's double, and the real one in `npm run lab` */
+const everyVmm = ["lifecycle", "drives", "pause"].map((name) => `test/whole/${name}.test.ts`);
 const full = process.argv.includes("--full");
 const overDouble = process.argv.includes("--double");
 const named = process.argv.slice(2).filter((word) => !word.startsWith("--"));
@@ -27,8 +30,8 @@ const store = await makeTestStore(stopped.signal).catch((error: unknown) => {
 });
 const { directory, env } = store;
 try {
-  if (named.length > 0 && overDouble) {
-    await runOverDouble("named files over Firecracker's protocol", named);
+  if (overDouble) {
+    await runOverDouble(named.length > 0 ? named : everyVmm);
   } else if (named.length > 0) {
     await runNode(
       "named files",
@@ -63,10 +66,7 @@ try {
       await find("packages/{client,nexusctl,nexusd}/test/whole/**/*.test.ts", "test/whole/**/*.test.ts"),
       env,
     );
-    await runOverDouble(
-      "over Firecracker's protocol",
-      ["lifecycle", "drives", "pause"].map((name) => `test/whole/${name}.test.ts`),
-    );
+    await runOverDouble(everyVmm);
     await runNode(
       "without privilege",
       await find("packages/*/test/**/*.unprivileged.test.ts", "test/**/*.unprivileged.test.ts"),
@@ -82,12 +82,15 @@ try {
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed > 0 || passed === 0 || stopped.signal.aborted ? 1 : 0;
 
-/** What every VMM has to pass, by Firecracker's double; QEMU has with the rest, the real one does in `npm run lab`. */
-async function runOverDouble(title: string, files: string[]): Promise<void> {
+async function runOverDouble(files: string[]): Promise<void> {
   const place = await fs.mkdtemp(join(directory, "firecracker-"));
   await fs.chmod(place, 0o755);
   const { program } = await makeFirecrackerDouble(place);
-  await runNode(title, files, { ...env, WORKFORT_TEST_FIRECRACKER: program, WORKFORT_TEST_CONFINE: "false" });
+  await runNode("over Firecracker's protocol", files, {
+    ...env,
+    WORKFORT_TEST_FIRECRACKER: program,
+    WORKFORT_TEST_CONFINE: "false",
+  });
 }
 
 async function find(...patterns: string[]): Promise<string[]> {

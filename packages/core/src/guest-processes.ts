@@ -22,8 +22,8 @@ import type { ProcessEvents } from "./process-events.ts";
 
 /** what `exec` keeps of each output */
 const execOutputBytes = 1_048_576;
-/** for a command to take its input whose caller has left, ms */
-const leftInputMs = 10_000;
+/** for a command to take the rest of its input once nobody hears its output any more, ms */
+const restOfInputMs = 10_000;
 
 export class GuestProcesses {
   readonly #link: GuestLink;
@@ -104,17 +104,16 @@ export class GuestProcesses {
   async exec(request: Exec, stdin: (text: string) => Readable, signal?: AbortSignal): Promise<ExecResult> {
     const { stdin: text, ...command } = request;
     const id = newProcessId();
-    const stream = await this.startAttached({
-      ...command,
-      id,
-      stdin: text === undefined ? "none" : "open",
-      attach: true,
-    });
+    const hasInput = text !== undefined;
+    const stream = await this.startAttached(
+      { ...command, id, stdin: hasInput ? "open" : "none", attach: true },
+      hasInput ? undefined : signal,
+    );
+    const over = new AbortController();
     // a command that ends without reading its input is no failure of ours
-    const writing =
-      text === undefined
-        ? null
-        : this.stdin(id, stdin(text), { offset: 0, close: true }, someTimeAfter(signal)).catch(() => {});
+    const writing: Promise<unknown> = hasInput
+      ? this.stdin(id, stdin(text), { offset: 0, close: true }, over.signal).catch(() => {})
+      : Promise.resolve();
     const leave = (): void => void stream.destroy();
     signal?.addEventListener("abort", leave, { once: true });
     if (signal?.aborted === true) leave();
@@ -127,6 +126,8 @@ export class GuestProcesses {
       }
     } finally {
       signal?.removeEventListener("abort", leave);
+      const late = setTimeout(() => over.abort(), restOfInputMs);
+      void writing.finally(() => clearTimeout(late));
     }
     await writing;
     if (last === null || last.state !== "exited")
@@ -142,15 +143,6 @@ export class GuestProcesses {
       truncated: kept.stdout.truncated || kept.stderr.truncated,
     };
   }
-}
-
-/** Fires a while after the other. */
-function someTimeAfter(signal: AbortSignal | undefined): AbortSignal {
-  const over = new AbortController();
-  const wait = (): void => void setTimeout(() => over.abort(), leftInputMs).unref();
-  if (signal?.aborted === true) wait();
-  else signal?.addEventListener("abort", wait, { once: true });
-  return over.signal;
 }
 
 class KeptOutput {

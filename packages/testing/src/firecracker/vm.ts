@@ -186,7 +186,7 @@ export class Vm {
       hasEnded = true;
       line.stop();
     });
-    while (!(await canBeReached(guest, line))) {
+    while (!(await this.#canBeReached(line))) {
       await Promise.race([ended, delay(betweenTriesMs)]);
       if (hasEnded) return;
     }
@@ -197,6 +197,13 @@ export class Vm {
 
   async #isLineReady(): Promise<boolean> {
     return (await this.#line?.isReady(this.guest.monitor).catch(() => false)) ?? false;
+  }
+
+  async #canBeReached(line: GuestLine): Promise<boolean> {
+    if (!(await this.#isLineReady())) return false;
+    const stream = await line.open(agentPort);
+    stream?.destroy();
+    return stream !== null;
   }
 
   #openSerial(): number | null {
@@ -210,11 +217,4 @@ export class Vm {
       );
     }
   }
-}
-
-async function canBeReached(guest: Guest, line: GuestLine): Promise<boolean> {
-  if (!(await line.isReady(guest.monitor).catch(() => false))) return false;
-  const stream = await line.open(agentPort);
-  stream?.destroy();
-  return stream !== null;
 }

@@ -24,9 +24,8 @@ interface Waiting {
 
 /**
  * Firecracker's API over its Unix socket. Requests are written as they are made, over one connection, and answered in
- * their order, so that many take one exchange: Node's client would wait for each answer before it sends the next, and
- * where a start was measured by the real one, that was a sixth of it. Bodies carry their length, since chunked ones are
- * not read.
+ * their order, so that many take one exchange; Node's client would wait for each answer before it sends the next.
+ * Bodies carry their length, since chunked ones are not read.
  */
 export class FirecrackerApi {
   readonly #path: string;
