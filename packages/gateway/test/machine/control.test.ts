@@ -62,12 +62,11 @@ test("denials are told as they come, behind a number, of one VM or all", async (
   const ask = async (name: string): Promise<unknown> => await dns(inside, { server: lab.state.ipv4.gateway, name });
   for (const name of ["a.example", "a.example", "a.example", "b.example"]) await ask(name);
   const denials = await lab.gateway.denials();
+  // on a busy host the equal ones may take more than the second in which they are one
+  const asked = denials.flatMap(({ name, count, vmName }) => Array.from({ length: count }, () => [name, vmName]));
   assert.deepEqual(
-    denials.map(({ name, count, vmName }) => [name, count, vmName]),
-    [
-      ["a.example", 3, vm.name],
-      ["b.example", 1, vm.name],
-    ],
+    asked,
+    ["a.example", "a.example", "a.example", "b.example"].map((name) => [name, vm.name]),
   );
   const last = denials.at(-1)?.number ?? 0;
   assert.deepEqual(await lab.gateway.denials("vm_aaaaaaaaaaaa"), []);
