@@ -84,9 +84,15 @@ pub fn switch_on(family: Family, link: &str) -> Outcome<bool> {
     Ok(true)
 }
 
-/// Whether the host passes on what comes from a link.
-pub fn is_on(family: Family, link: &str) -> bool {
-    family.is_on_everywhere() || reads(&family.switch(link), "1")
+/// Whether the host passes on what comes from an interface.
+pub fn is_on(family: Family, interface: &str) -> bool {
+    family.is_on_everywhere() || reads(&family.switch(interface), "1")
+}
+
+/// Whether nobody has switched off again what `switch_on` has switched on.
+pub fn is_still_on(family: Family, link: &str) -> Outcome<bool> {
+    let outward = outward(family)?;
+    Ok(outward.is_empty() || outward.iter().map(String::as_str).chain([link]).all(|name| is_on(family, name)))
 }
 
 /// Puts back what was switched, once there is no link any more.

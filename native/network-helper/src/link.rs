@@ -67,7 +67,9 @@ pub fn status(tag: &Tag, caller: &Caller) -> Outcome<String> {
     match owner(tag)? {
         Some((uid, _)) if uid != caller.uid && caller.uid != 0 => Err(not_yours(tag)),
         Some((_, host4)) => match Ends::of_host(&host4) {
-            Some(ends) if has_interface(tag) => Ok(describe(tag, &ends, outward_ipv6(tag))),
+            Some(ends) if has_interface(tag) && forwarding::is_still_on(Family::Ipv4, &tag.interface())? => {
+                Ok(describe(tag, &ends, outward_ipv6(tag)))
+            }
             _ => Ok("{\"state\":\"broken\"}".into()),
         },
         None if has_interface(tag) => Ok("{\"state\":\"broken\"}".into()),

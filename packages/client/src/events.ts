@@ -93,10 +93,10 @@ async function* blocksOf(lines: AsyncIterable<string>): AsyncGenerator<{ id: str
   }
 }
 
-async function* noting(body: AsyncIterable<Uint8Array>, note: () => void): AsyncGenerator<Buffer> {
+async function* noting(body: AsyncIterable<Uint8Array>, note: () => void): AsyncGenerator<Uint8Array> {
   for await (const chunk of body) {
     note();
-    yield chunk as Buffer;
+    yield chunk;
   }
 }
 

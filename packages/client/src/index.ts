@@ -9,6 +9,7 @@ export {
   type JsonOperation,
   type ProgressOperation,
 } from "./client.ts";
+export { readDenials, type DenialOptions } from "./denials.ts";
 export { checkSame, fileFacts, readFile, type FileFacts, type ReadFileOptions } from "./file-content.ts";
 export { watchEvents, type WatchOptions } from "./events.ts";
 export {

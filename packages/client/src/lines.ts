@@ -4,8 +4,8 @@ import { AnswerError } from "./errors.ts";
 const newline = 0x0a;
 
 /** Cuts bytes into lines of text without their ends; the last one may lack its newline. */
-export async function* linesOf(bytes: AsyncIterable<Buffer>): AsyncGenerator<string> {
-  let held: Buffer[] = [];
+export async function* linesOf(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+  let held: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of bytes) {
     let from = 0;

@@ -10,8 +10,8 @@ const frameMs = 120;
 const frames = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 
 /**
- * Shows on stderr how work gets on, once it has taken a second: one line that changes on a terminal,
- * else a line for each step. Nothing with --json or --quiet.
+ * Shows on stderr how work gets on, once it has taken a second: one line that changes on a terminal, else a line for
+ * each step that stays for a while. Nothing with --json or --quiet.
  */
 export async function withProgress<T>(
   cli: Cli,
@@ -64,31 +64,39 @@ class MovingLine {
   }
 }
 
+/** a line is not followed by another before this part of the time taken so far is over, nor within `patienceMs` */
+const pauseShare = 0.1;
+
 class StepLines {
   readonly #cli: Cli;
   readonly #label: string;
-  readonly #timer: NodeJS.Timeout;
+  readonly #startedAt = performance.now();
+  #timer: NodeJS.Timeout;
+  #waits = true;
   #latest: Progress | null = null;
   #printed: string | null = null;
-  #patient = true;
 
   constructor(cli: Cli, label: string) {
     this.#cli = cli;
     this.#label = label;
-    this.#timer = setTimeout(() => {
-      this.#patient = false;
-      this.#print();
-    }, patienceMs);
-    this.#timer.unref();
+    this.#timer = this.#waitFor(patienceMs);
   }
 
   step(progress: Progress): void {
     this.#latest = progress;
-    if (!this.#patient) this.#print();
+    if (!this.#waits) this.#print();
   }
 
   end(): void {
     clearTimeout(this.#timer);
+  }
+
+  #waitFor(ms: number): NodeJS.Timeout {
+    this.#waits = true;
+    return setTimeout(() => {
+      this.#waits = false;
+      this.#print();
+    }, ms).unref();
   }
 
   #print(): void {
@@ -96,6 +104,7 @@ class StepLines {
     if (step === this.#printed) return;
     this.#printed = step;
     this.#cli.err.write(`${describe(this.#label, this.#latest === null ? null : { step })}\n`);
+    this.#timer = this.#waitFor(Math.max(patienceMs, (performance.now() - this.#startedAt) * pauseShare));
   }
 }
 

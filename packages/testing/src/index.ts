@@ -3,6 +3,7 @@ export * from "./environment.ts";
 export * from "./eventually.ts";
 export * from "./firecracker-double.ts";
 export * from "./memory-network.ts";
+export * from "./own-places.ts";
 export * from "./refusal.ts";
 export * from "./tidy.ts";
 export { copyCheckout, copyFile, sendTree } from "./guest-checkout.ts";

@@ -3,6 +3,7 @@ import { withDaemon, type DaemonOptions, type TestDaemon } from "./daemon.ts";
 import { eventually } from "./eventually.ts";
 import { attempt, attemptOne, type Attempt, type Outcome } from "./guest/probe.ts";
 import { resolver } from "./internet/addresses.ts";
+import { asStranger, ownPlaces, strangerUid } from "./own-places.ts";
 import { withInternet, type Internet, type InternetOptions } from "./internet/internet.ts";
 
 /** A daemon on the tested machine of an internet, and VMs whose network is looked at from inside. */
@@ -15,12 +16,10 @@ export interface WorkplaceOptions extends InternetOptions {
   env?: Record<string, string>;
 }
 
-/** a uid nobody has */
-const strangerUid = 64_322;
-
-/** becomes the user, with a device for taps that all may open, as ordinary hosts have it */
-const asStranger = `mount -t tmpfs -o mode=755 tmpfs /dev/net && mknod -m 666 /dev/net/tun c 10 200 &&
-exec setpriv --reuid ${strangerUid} --regid ${strangerUid} --clear-groups -- "$@"`;
+/** root has installed the helper for the user, as it does on a host */
+const withHelper = `${ownPlaces}
+SUDO_UID=${strangerUid} "$@" network setup
+${asStranger}`;
 
 /** A VM of the test, as its network is tried from inside. */
 export class Guest {
@@ -134,7 +133,8 @@ export async function withWorkplace(
 ): Promise<void> {
   const { way = "root", network = [], env, ...internetOptions } = options;
   await withInternet(internetOptions, async (internet) => {
-    const stranger = way === "root" ? [] : ["unshare", "--mount", "--", "sh", "-c", asStranger, "sh"];
+    const stranger =
+      way === "root" ? [] : ["unshare", "--mount", "--", "sh", "-c", way === "helper" ? withHelper : asStranger, "sh"];
     const lines = [`  mode: ${way}`, `  dns: ["${resolver.ipv4}"]`, ...network.map((line) => `  ${line}`)];
     const daemonOptions: DaemonOptions = {
       config: `api:\n  listen: off\nnetwork:\n${lines.join("\n")}\n`,

@@ -37,7 +37,9 @@ const Counted = z.object({
   ),
 });
 const Chains = z.object({
-  nftables: z.array(z.object({ chain: z.object({ table: z.string(), name: z.string() }).optional() })),
+  nftables: z.array(
+    z.object({ chain: z.object({ family: z.string(), table: z.string(), name: z.string() }).optional() }),
+  ),
 });
 
 export interface Count {
@@ -116,7 +118,7 @@ export class Rules {
   async chains(): Promise<string[]> {
     const { stdout } = await runTool(["nft", "-j", "list", "chains"], { timeoutMs: listTimeoutMs });
     return Chains.parse(JSON.parse(stdout)).nftables.flatMap(({ chain }) =>
-      chain?.table === "workfort" ? [chain.name] : [],
+      chain?.table === "workfort" ? [`${chain.family} ${chain.name}`] : [],
     );
   }
 

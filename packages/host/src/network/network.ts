@@ -203,17 +203,22 @@ export class WorkplaceNetwork implements Network {
     this.#setGuests(guests);
     const found = await this.#settle();
     if (this.#guests.size === 0) return found;
-    const wanted = new Set([...this.#guests.keys()].map(tapOf));
     try {
-      const { taps } = await this.#tell((client) => client.inventory());
+      const isMended = await this.#workplace.mendUplink();
+      const before = await this.#tell((client) => client.inventory());
       await this.#tell(() => this.#workplace.putState());
-      const after = new Set((await this.#tell((client) => client.inventory())).taps);
-      const spare = taps.filter((tap) => !wanted.has(tap));
-      const missing = [...wanted].filter((tap) => !taps.includes(tap));
+      const after = await this.#tell((client) => client.inventory());
+      const uplink = {
+        kind: "uplink",
+        name: this.#workplace.uplinkName,
+        detail: "was broken, made again",
+        removed: false,
+      };
       return [
         ...found,
-        ...spare.map((name) => ({ kind: "tap" as const, name, detail: "no VM has it", removed: !after.has(name) })),
-        ...missing.map((name) => ({ kind: "tap" as const, name, detail: "was missing, made again", removed: false })),
+        ...(isMended ? [uplink as NetworkLeftover] : []),
+        ...differences("tap", before.taps, after.taps),
+        ...differences("rule", before.chains, after.chains),
       ];
     } catch (error) {
       throw unavailable(error);
@@ -354,6 +359,20 @@ export class WorkplaceNetwork implements Network {
       policy,
     };
   }
+}
+
+/** What the gateway has removed as nobody's, and what it has made again. */
+function differences(
+  kind: NetworkLeftover["kind"],
+  before: readonly string[],
+  after: readonly string[],
+): NetworkLeftover[] {
+  const without = (names: readonly string[], others: readonly string[]): string[] =>
+    names.filter((name) => !others.includes(name));
+  return [
+    ...without(before, after).map((name) => ({ kind, name, detail: "no VM has it", removed: true })),
+    ...without(after, before).map((name) => ({ kind, name, detail: "was missing, made again", removed: false })),
+  ];
 }
 
 function unavailable(error: unknown): WorkfortError {

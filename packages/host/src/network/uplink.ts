@@ -14,6 +14,8 @@ export interface Uplink {
   up(namespace: Namespace): Promise<void>;
   /** What is there of it, for messages; null where there is nothing. */
   find(): Promise<string | null>;
+  /** False where others have taken a part of it away, as who flushes the host's rules does. */
+  isWhole(): Promise<boolean>;
   down(): Promise<void>;
   /** a process that may end; null where there is none */
   readonly process: KeptProcess | null;
@@ -41,12 +43,19 @@ export class VethUplink implements Uplink {
   }
 
   async find(): Promise<string | null> {
-    const { state } = LinkStatus.parse(JSON.parse(await this.#run("status")));
-    return state === "down" ? null : linkOf(this.#tag);
+    return (await this.#state()) === "down" ? null : linkOf(this.#tag);
+  }
+
+  async isWhole(): Promise<boolean> {
+    return (await this.#state()) === "up";
   }
 
   async down(): Promise<void> {
     await this.#run("down");
+  }
+
+  async #state(): Promise<z.infer<typeof LinkStatus>["state"]> {
+    return LinkStatus.parse(JSON.parse(await this.#run("status"))).state;
   }
 
   async #run(word: string, ...more: string[]): Promise<string> {
@@ -106,6 +115,10 @@ export class PastaUplink implements Uplink {
   async find(): Promise<string | null> {
     const running = await this.process.find();
     return running === null ? null : `pasta ${running.pid}`;
+  }
+
+  async isWhole(): Promise<boolean> {
+    return (await this.process.find()) !== null;
   }
 
   async down(): Promise<void> {

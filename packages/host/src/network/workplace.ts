@@ -162,6 +162,18 @@ export class Workplace {
     return found;
   }
 
+  /** Makes what is missing of the uplink; whether anything was. */
+  async mendUplink(): Promise<boolean> {
+    const { uplink, namespace } = this.#present;
+    if (await uplink.isWhole()) return false;
+    await uplink.up(namespace);
+    return true;
+  }
+
+  get uplinkName(): string {
+    return this.#present.uplink.process === null ? linkOf(this.#needs.tag) : "pasta";
+  }
+
   /** Tells the gateway everything anew. */
   async putState(): Promise<void> {
     const up = this.#present;
@@ -195,11 +207,16 @@ export class Workplace {
     throw new Error("the namespace has gone");
   }
 
-  /** A laptop changes its networks: the uplink is led out by the new route, and guests get the new DNS servers. */
+  /**
+   * A laptop changes its networks: the uplink is led out by the new route, and guests get the new DNS servers. A firewall
+   * is loaded anew, and with it our own rules are gone: they are made again.
+   */
   async #look(): Promise<void> {
     const up = this.#up;
     if (up === null) return;
     try {
+      if (await this.mendUplink())
+        this.#needs.log.warn({}, `${this.uplinkName} was broken by others, and is made again`);
       const now = await readSurroundings(this.#needs.dns);
       if (JSON.stringify(now) === JSON.stringify(up.surroundings) || this.#up !== up) return;
       if (up.uplink.process === null) await up.uplink.up(up.namespace);

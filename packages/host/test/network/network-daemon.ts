@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { promises as fs } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -13,8 +13,6 @@ import { runTool } from "../../src/process/run.ts";
 import { TestNamespace } from "./test-namespace.ts";
 
 const program = fileURLToPath(new URL("fixtures/daemon.ts", import.meta.url));
-/** a uid nobody has */
-export const strangerUid = 64_321;
 
 type Calls = { [Name in keyof Network]: Awaited<ReturnType<Network[Name]>> };
 
@@ -159,17 +157,6 @@ export class NetworkDaemon {
         found.push({ pid: Number(name), line });
     }
     return found;
-  }
-}
-
-/** The places of what root installs, to mount over in a mount namespace; what is made for that goes again. */
-export async function makeMountPoints(t: TestContext): Promise<void> {
-  for (const path of ["/etc/workfort", "/usr/local/libexec/workfort"]) {
-    const first = await fs.mkdir(path, { recursive: true });
-    if (first === undefined) continue;
-    t.after(async () => {
-      for (let made = path; made.length >= first.length; made = dirname(made)) await fs.rmdir(made).catch(() => {}); // another test may have mounted there
-    });
   }
 }
 

@@ -5,8 +5,8 @@ import { promises as fs } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
-import { eventually, nativePrograms } from "@workfort/testing";
-import { makeHost, makeMountPoints, strangerUid } from "./network-daemon.ts";
+import { eventually, nativePrograms, ownPlaces, strangerUid } from "@workfort/testing";
+import { makeHost } from "./network-daemon.ts";
 import type { TestNamespace } from "./test-namespace.ts";
 
 /** The network helper as root installs it: who may ask, for what, and what it never does. */
@@ -33,9 +33,8 @@ class Host {
 
   /** Runs words as a user, after the helper has been installed in a mount namespace of its own. */
   async run(uid: number, argv: readonly string[], env: Record<string, string> = {}): Promise<Said> {
-    const script = `set -e
-      mount -t tmpfs -o mode=755 etc /etc/workfort
-      mount -t tmpfs -o mode=755 libexec /usr/local/libexec/workfort
+    const script = `${ownPlaces}
+      mkdir -p /etc/workfort /usr/local/libexec/workfort
       cp ${helper} /usr/local/libexec/workfort/network-helper
       chmod 4755 /usr/local/libexec/workfort/network-helper
       printf '%s' "$CONF" > /etc/workfort/network-helper.conf
@@ -59,7 +58,6 @@ class Host {
 }
 
 async function makeInstalled(t: TestContext, conf: string, install = ""): Promise<Host> {
-  await makeMountPoints(t);
   return new Host((await makeHost(t)).host, conf, install);
 }
 

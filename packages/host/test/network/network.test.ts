@@ -2,25 +2,17 @@ import assert from "node:assert/strict";
 import { promises as fs } from "node:fs";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
-import { eventually, nativePrograms, refusal } from "@workfort/testing";
-import { guest, hello, makeHost, makeMountPoints, NetworkDaemon, strangerUid } from "./network-daemon.ts";
+import { asStranger, eventually, nativePrograms, ownPlaces, refusal, strangerUid } from "@workfort/testing";
+import { guest, hello, makeHost, NetworkDaemon } from "./network-daemon.ts";
 import type { TestNamespace } from "./test-namespace.ts";
 
 /**
  * The network of a workplace in all three ways, on a "host" that is a namespace of the test: made by the first guest,
  * found again by the next daemon, mended where a part of it is killed, and gone without a trace.
  */
-const asStranger = `
-set -e
-mount -t tmpfs -o mode=755 tun /dev/net
-mknod /dev/net/tun c 10 200
-chmod 0666 /dev/net/tun
-exec setpriv --reuid ${strangerUid} --regid ${strangerUid} --clear-groups "$@"`;
-/** what root does by \`nexusctl network setup\`, in a mount namespace of the test */
-const withHelper = `
-set -e
-mount -t tmpfs -o mode=755 etc /etc/workfort
-mount -t tmpfs -o mode=755 libexec /usr/local/libexec/workfort
+/** what root does by `nexusctl network setup` */
+const withHelper = `${ownPlaces}
+mkdir -p /etc/workfort /usr/local/libexec/workfort
 cp ${join(nativePrograms, "network-helper")} /usr/local/libexec/workfort/network-helper
 chmod 4755 /usr/local/libexec/workfort/network-helper
 echo "allow ${strangerUid}" > /etc/workfort/network-helper.conf
@@ -31,7 +23,6 @@ type Way = (typeof ways)[number];
 
 async function makeDaemon(t: TestContext, way: Way, host: TestNamespace): Promise<NetworkDaemon> {
   if (way === "root") return await NetworkDaemon.make(t, host);
-  if (way === "helper") await makeMountPoints(t);
   const script = way === "pasta" ? asStranger : withHelper;
   return await NetworkDaemon.make(t, host, {
     words: ["unshare", "--mount", "--", "sh", "-c", script, "sh"],
@@ -125,22 +116,60 @@ test("reconcile removes what nobody has, and makes again what is missing", async
   const { host } = await makeHost(t);
   const daemon = await makeDaemon(t, "root", host);
   const { tap } = await daemon.call("attach", guest(2));
+  const reconcile = async (): Promise<unknown[][]> =>
+    (await daemon.call("reconcile", [guest(2)])).map(({ kind, name, removed }) => [kind, name, removed]);
   await daemon.inside(["ip", "tuntap", "add", "dev", "tapzzzzzzzzzzz2", "mode", "tap"]);
   await daemon.inside(["ip", "link", "delete", tap]);
-  const found = await daemon.call("reconcile", [guest(2)]);
-  assert.deepEqual(
-    found.map(({ kind, name, removed }) => [kind, name, removed]),
-    [
-      ["tap", "tapzzzzzzzzzzz2", true],
-      ["tap", tap, false],
-    ],
-  );
+  await daemon.inside(["nft", "add", "chain", "inet", "workfort", "stray"]);
+  assert.deepEqual(await reconcile(), [
+    ["tap", "tapzzzzzzzzzzz2", true],
+    ["tap", tap, false],
+    ["rule", "inet stray", true],
+  ]);
   assert.match(await daemon.inside(["ip", "-o", "link", "show", tap]), /master nexbr0/);
-  assert.deepEqual(await daemon.call("reconcile", [guest(2)]), []);
+  const rules = await daemon.inside(["nft", "--stateless", "list", "ruleset"]);
+  await daemon.inside(["nft", "delete", "table", "bridge", "workfort"]);
+  const made = await reconcile();
+  assert.ok(
+    made.length > 0 &&
+      made.every(([kind, name, removed]) => kind === "rule" && String(name).startsWith("bridge ") && removed === false),
+  );
+  assert.equal(await daemon.inside(["nft", "--stateless", "list", "ruleset"]), rules);
+  assert.deepEqual(await reconcile(), []);
   const rest = await daemon.call("reconcile", []);
   assert.ok(rest.length >= 2 && rest.every(({ removed }) => removed), JSON.stringify(rest));
   assert.deepEqual(await daemon.processes(), []);
 });
+
+for (const way of ["root", "helper"] as const)
+  test(`${way}: where others take a part of the uplink away, it is made again, at once by reconcile`, async (t) => {
+    const { host } = await makeHost(t);
+    const daemon = await makeDaemon(t, way, host);
+    await daemon.call("attach", guest(2));
+    const link = async (): Promise<string> =>
+      await host.run(["sh", "-c", "ip -o link show type veth | grep -o nx......"]);
+    const name = (await link()).trim();
+    const spoils = [
+      ["nft", "flush", "ruleset"],
+      ["ip", "link", "delete", name],
+      ["sysctl", "--quiet", "--write", "net.ipv4.conf.wan.forwarding=0"],
+    ];
+    for (const spoil of spoils) {
+      await host.run(spoil);
+      assert.deepEqual(
+        (await daemon.call("reconcile", [guest(2)])).map((one) => [one.kind, one.name, one.removed]),
+        [["uplink", name, false]],
+        spoil.join(" "),
+      );
+      assert.match(await hello(daemon, "198.51.100.1"), /^hello/, spoil.join(" "));
+      await host.run(spoil);
+      await eventually(
+        () => hello(daemon, "198.51.100.1").catch(() => ""),
+        (answer) => answer.startsWith("hello"),
+      );
+    }
+    assert.deepEqual(await daemon.call("reconcile", [guest(2)]), []);
+  });
 
 test("many at once, and a network that another start takes down meanwhile", async (t) => {
   const { host } = await makeHost(t);
@@ -164,7 +193,7 @@ test("a subnet that the host has, and a device that may not be opened, are told 
   assert.deepEqual(await daemon.processes(), []);
 
   const stranger = await NetworkDaemon.make(t, host, {
-    words: ["unshare", "--mount", "sh", "-c", asStranger.replace("0666", "0600"), "sh"],
+    words: ["unshare", "--mount", "sh", "-c", asStranger.replace("-m 666", "-m 600"), "sh"],
     uid: strangerUid,
   });
   const status = await stranger.call("status");

@@ -6,6 +6,8 @@ use std::io::{self, BufWriter, Read, Write};
 use rustix::fs::Stat;
 use tar::{EntryType, Header};
 
+use super::content::copy;
+
 const BLOCK_BYTES: u64 = 512;
 const HELD_BYTES: usize = 256 * 1024;
 /// a smaller file goes out together with its header
@@ -37,7 +39,7 @@ impl TarOut {
             bytes.len() as u64
         } else {
             self.out.flush()?;
-            io::copy(&mut content, self.out.get_mut())? // by the kernel, from the file to the pipe
+            copy(&mut content, self.out.get_mut())?
         };
         self.zeros(size - copied + padding(size))?;
         Ok(copied == size)

@@ -1,4 +1,4 @@
-import type { Denial } from "@workfort/contract";
+import { readDenials } from "@workfort/client/denials";
 import type { Cli } from "../../cli.ts";
 import { defineCommand, outputFlags } from "../../command.ts";
 import { doing } from "../../failures.ts";
@@ -15,7 +15,12 @@ interface Flags {
 export default defineCommand({
   parameters: {
     flags: {
-      follow: { kind: "boolean", optional: true, withNegated: false, brief: "go on with what comes, until Ctrl-C" },
+      follow: {
+        kind: "boolean",
+        optional: true,
+        withNegated: false,
+        brief: "go on with what comes, until Ctrl-C, over restarts of the daemon",
+      },
       vm: { kind: "parsed", parse: text, optional: true, placeholder: "NAME", brief: "only of this VM" },
       after: {
         kind: "parsed",
@@ -34,23 +39,11 @@ export default defineCommand({
     ["network log --follow", "of all VMs, as it comes"],
     ["network log --json | jq .name", "for programs"],
   ],
-  async run(cli: Cli, { follow, vm, after, json }: Flags) {
-    const query = {
-      ...(vm === undefined ? {} : { vm }),
-      ...(after === undefined ? {} : { after: String(after) }),
-      follow: follow === true ? "true" : "false",
-    } as const;
+  async run(cli: Cli, { json, ...options }: Flags) {
     await doing("read the network's log", async () => {
-      const { body } = await cli.client.bytes("network.log", { query });
-      const decoder = new TextDecoder();
-      let held = "";
-      for await (const bytes of body) {
-        const lines = (held + decoder.decode(bytes, { stream: true })).split("\n");
-        held = lines.pop() ?? "";
-        const shown = lines.map((line) =>
-          json === true ? `${line}\n` : denialLine(JSON.parse(line) as Denial, cli.out.paint),
-        );
-        await cli.out.pour(Buffer.from(shown.join("")));
+      for await (const denial of readDenials(cli.client, options)) {
+        const line = json === true ? `${JSON.stringify(denial)}\n` : denialLine(denial, cli.out.paint);
+        await cli.out.pour(Buffer.from(line));
       }
     });
   },
