@@ -27,7 +27,9 @@ setcap libcap2-bin libcap
 setfacl acl acl
 rsync rsync rsync
 tmux tmux tmux
-busybox busybox-static busybox'
+busybox busybox-static busybox
+iptables iptables iptables-nft
+ip6tables iptables iptables-nft'
 
 missing_packages() {
   column=$1; shift

@@ -22,12 +22,18 @@ function checkFirewalls(link: string, root: string): Check[] {
   const has = (path: string): boolean => existsSync(join(root, path));
   const read = (path: string): string => (has(path) ? readFileSync(join(root, path), "utf8") : "");
   const checks: Check[] = [];
-  if (has("sys/class/net/docker0"))
+  if (/^\s*docker0:/m.test(read("proc/self/net/dev")))
     checks.push(
       warning(
         "Docker",
         "drops what it does not forward itself, the network of VMs too",
-        `sudo iptables -I DOCKER-USER -i ${link} -j ACCEPT && sudo iptables -I DOCKER-USER -o ${link} -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT`,
+        // with Docker before 27 there is no such chain for IPv6, and nothing to open
+        ["iptables", "ip6tables"]
+          .map(
+            (tables) =>
+              `sudo ${tables} -I DOCKER-USER -i ${link} -j ACCEPT && sudo ${tables} -I DOCKER-USER -o ${link} -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT`,
+          )
+          .join("; "),
       ),
     );
   if (

@@ -19,6 +19,7 @@ const usable: NetworkStatus = {
   gatewayPid: null,
   attachedCount: 0,
 };
+const docker = "Inter-|   Receive\n docker0:       0       0    0\n";
 const ipv6Route = `${"0".repeat(32)} 00 ${"0".repeat(32)} 00 fe800000000000000000000000000001 00000400 1 0 0003 eth0`;
 
 /** What is said of a host with these files below `/`; a directory ends with a slash. */
@@ -53,12 +54,12 @@ test("a host without firewalls and with IPv4 alone has nothing to mend", async (
 
 test("what drops forwarded packets is told with the command that lets this workplace's through", async () => {
   const checks = await checksOf({
-    "sys/class/net/docker0/": "",
+    "proc/self/net/dev": docker,
     "etc/ufw/ufw.conf": "# comment\nENABLED=yes\nLOGLEVEL=low",
     "run/firewalld/": "",
   });
   for (const [name, fix] of [
-    ["Docker", /iptables -I DOCKER-USER -i nx0a1b2c -j ACCEPT/],
+    ["Docker", /^sudo iptables -I DOCKER-USER -i nx0a1b2c -j ACCEPT &&.*; sudo ip6tables -I DOCKER-USER/],
     ["ufw", /^sudo ufw route allow in on nx0a1b2c$/],
     ["firewalld", /firewall-cmd .*--add-interface=nx0a1b2c/],
   ] as const) {
@@ -75,7 +76,7 @@ test("what drops forwarded packets is told with the command that lets this workp
 });
 
 test("pasta asks nothing of the host's firewalls", async () => {
-  const checks = await checksOf({ "sys/class/net/docker0/": "" }, { way: "pasta", reason: "pasta, as the user" });
+  const checks = await checksOf({ "proc/self/net/dev": docker }, { way: "pasta", reason: "pasta, as the user" });
   assert.deepEqual(
     checks.map(({ name, state, detail }) => [name, state, detail]),
     [["network", "ok", "pasta, as the user"]],

@@ -15,7 +15,7 @@ const plain = `table inet firewall {
 }`;
 
 /** as Docker makes it: what is forwarded is dropped unless Docker or DOCKER-USER lets it through */
-const docker = `table ip filter {
+const dockerFilter = (family: "ip" | "ip6"): string => `table ${family} filter {
   chain DOCKER-USER { return; }
   chain DOCKER { }
   chain FORWARD {
@@ -24,7 +24,9 @@ const docker = `table ip filter {
     oifname "docker0" jump DOCKER
     iifname "docker0" accept
   }
-}
+}`;
+const docker = `${dockerFilter("ip")}
+${dockerFilter("ip6")}
 table ip nat {
   chain POSTROUTING {
     type nat hook postrouting priority srcnat; policy accept;
