@@ -6,7 +6,7 @@ import { makeFirecrackerDouble } from "@workfort/testing";
 import { makeTestStore } from "./test-store.ts";
 
 /**
- * `npm test [-- file…]`: gives the suite a btrfs of its own in a loop file, runs every kind of test in it, and takes it
+ * `npm test [-- FILE or directory…]`: gives the suite a btrfs of its own in a loop file, runs every kind of test in it, and takes it
  * away again. Ends with a line `N passed, N failed`. With `--double`, what every VMM has to pass, or the
  * files named, runs over Firecracker's protocol alone.
  */
@@ -16,7 +16,16 @@ const strangerUid = 64_321;
 const everyVmm = ["lifecycle", "drives", "pause"].map((name) => `test/whole/${name}.test.ts`);
 const full = process.argv.includes("--full");
 const overDouble = process.argv.includes("--double");
-const named = process.argv.slice(2).filter((word) => !word.startsWith("--"));
+const words = process.argv.slice(2).filter((word) => !word.startsWith("--"));
+/** a directory stands for the tests below it */
+const named = (
+  await Promise.all(words.map(async (word) => (word.endsWith(".ts") ? [word] : await find(`${word}/**/*.test.ts`))))
+).flat();
+if (words.length > 0 && named.length === 0) {
+  console.error(`error: there are no tests below ${words.join(", ")}`);
+  console.log("0 passed, 1 failed");
+  process.exit(2);
+}
 
 let passed = 0;
 let failed = 0;

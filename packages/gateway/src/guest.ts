@@ -8,9 +8,12 @@ import { TokenBucket } from "./token-bucket.ts";
 
 /** connections through the gateway that a guest may have at once */
 const maxConnections = 1024;
-/** questions to our DNS: per second, and of these at once */
-const queriesPerSecond = 300;
-const queryBurst = 600;
+/** questions to our DNS: per second, and of these at once; what is over that is dropped as it comes */
+const queriesPerSecond = 2000;
+const queryBurst = 2000;
+/** of these, questions that are passed on to a server because their answer is not held */
+const lookUpsPerSecond = 300;
+const lookUpBurst = 600;
 
 /** a connection that goes through the gateway */
 export interface LivingConnection {
@@ -24,6 +27,7 @@ export class Guest {
   readonly answered = new AnsweredNames();
   readonly open = new OpenAddresses();
   readonly queries = new TokenBucket(queriesPerSecond, queryBurst);
+  readonly lookUps = new TokenBucket(lookUpsPerSecond, lookUpBurst);
   readonly #connections = new Set<LivingConnection>();
   vm: GatewayVm;
   policy: CompiledPolicy;

@@ -61,7 +61,7 @@ export async function connectTo(host: string, port: number, guest: Guest, resolv
 async function resolveFor(name: string, port: number, guest: Guest, resolver: Resolver): Promise<string[]> {
   const ask = async (type: number): Promise<string[]> => {
     const question = { name: name.replace(/\.$/, ""), type, class: internetClass };
-    const { answers } = await resolver.resolve(question, { dnssec: false, checkingDisabled: false });
+    const { answers } = await resolver.resolve(question, { dnssec: false, checkingDisabled: false }, guest.lookUps);
     return answers.flatMap((record) => addressOf(record) ?? []);
   };
   const [ipv4, ipv6] = await Promise.allSettled([ask(recordType.a), ask(recordType.aaaa)]);

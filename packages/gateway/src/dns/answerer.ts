@@ -58,7 +58,7 @@ export class Answerer {
     let whole: DnsMessage;
     try {
       const options = { dnssec: query.edns?.dnssec ?? false, checkingDisabled: query.checkingDisabled };
-      whole = answerOf(query, await this.#resolver.resolve(question, options));
+      whole = answerOf(query, await this.#resolver.resolve(question, options, guest.lookUps));
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       return explained(answerTo(query, responseCode.serverFailure), networkError, why);

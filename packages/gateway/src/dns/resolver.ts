@@ -1,3 +1,4 @@
+import type { TokenBucket } from "../token-bucket.ts";
 import { AnswerCache } from "./cache.ts";
 import { answerTo, responseCode, type DnsMessage, type DnsQuestion } from "./message.ts";
 import { recordType, targetOf, type DnsRecord } from "./record.ts";
@@ -27,14 +28,15 @@ export class Resolver {
   readonly #cache = new AnswerCache();
   readonly #inFlight = new Map<string, Promise<Resolved>>();
 
-  /** Throws where no server answers, or too much is asked at once. */
-  async resolve(question: DnsQuestion, options: AskOptions): Promise<Resolved> {
+  /** Throws where no server answers, or too much is asked at once; `lookUps` bounds who asks. */
+  async resolve(question: DnsQuestion, options: AskOptions, lookUps: TokenBucket): Promise<Resolved> {
     const asked = { ...question, name: question.name.toLowerCase() };
     const key = `${asked.name} ${asked.type} ${options.dnssec} ${options.checkingDisabled}`;
     const held = this.#cache.get(key);
     if (held !== null) return held;
     const running = this.#inFlight.get(key);
     if (running !== undefined) return await running;
+    if (!lookUps.take()) throw new Error("the VM asks for more names a second than it may");
     if (this.#inFlight.size >= maxInFlight) throw new Error("too many questions at once");
     const asking = this.#ask(asked, options, key);
     this.#inFlight.set(key, asking);

@@ -85,6 +85,15 @@ function inetTable({ bridge, ipv4, ipv6 }: GatewaySettings, closed: readonly Add
   return `
 table inet workfort {
 ${families.flatMap((family) => [addressSet("closed", family, closed), addressSet("resolvers", family, resolverRanges), guestSets(family)]).join("\n")}
+  # each question has a port of its own and would be a connection for half a minute
+  chain asked {
+    type filter hook prerouting priority raw; policy accept;
+    ${gateways.map((gateway) => `iifname "${bridge}" ${gateway} udp dport 53 notrack`).join("\n    ")}
+  }
+  chain answered {
+    type filter hook output priority raw; policy accept;
+    oifname "${bridge}" udp sport 53 notrack
+  }
   chain prerouting {
     type nat hook prerouting priority dstnat; policy accept;
     iifname "${bridge}" ip saddr vmap @web4
@@ -106,10 +115,11 @@ ${families.flatMap((family) => [addressSet("closed", family, closed), addressSet
     fib daddr type { broadcast, multicast } drop
     ${gateways.map((gateway) => `${gateway} meta l4proto { icmp, ipv6-icmp } limit rate 500/second burst 500 packets accept`).join("\n    ")}
     ${bounded("udp dport 53", "questions", "limit rate over 2000/second burst 2000 packets", "drop")}
+    ${gateways.map((gateway) => `${gateway} udp dport 53 accept`).join("\n    ")}
     ct state established,related accept
     ${bounded("ct state new", "knocks", "limit rate over 500/second burst 1000 packets", "drop")}
     ${bounded("ct state new", "asking", `ct count over ${maxConnections}`, "goto refuse")}
-    ${gateways.map((gateway) => `${gateway} meta l4proto { tcp, udp } th dport 53 accept`).join("\n    ")}
+    ${gateways.map((gateway) => `${gateway} tcp dport 53 accept`).join("\n    ")}
     ct status dnat tcp dport { ${httpCheckPort}, ${tlsCheckPort} } accept
     ${gateways[0]} ip saddr . tcp dport @services4 accept
     ${gateways[1]} ip6 saddr . tcp dport @services6 accept

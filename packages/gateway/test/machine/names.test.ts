@@ -230,6 +230,25 @@ test("the workplace's own names: the gateway, the services that a policy names, 
   assert.equal((await dns(other.inside, { server, name: reverse("192.168.77.1"), type: 12 }))?.responseCode, 3);
 });
 
+test("a guest that asks for ever new names is told that it asks too much; what is held it is told on, and others anything", async () => {
+  const asking = await lab.guest({ mode: "open" });
+  const calm = await lab.guest({ mode: "open" });
+  const held = { server, name: "good.example" };
+  assert.deepEqual((await dns(asking.inside, held))?.addresses, [web]);
+  const codes = await Promise.all(
+    Array.from({ length: 20 }, async (_, lane) => {
+      const seen = new Set<number | undefined>();
+      for (let count = 0; count < 100; count += 1)
+        seen.add((await dns(asking.inside, { server, name: `x${lane}-${count}.example` }))?.responseCode);
+      return seen;
+    }),
+  );
+  const all = codes.reduce((one, other) => one.union(other));
+  assert.deepEqual(all, new Set([3, 2]), "no such name, until it is told that it asks too much");
+  assert.deepEqual((await dns(asking.inside, held))?.addresses, [web]);
+  assert.equal((await dns(calm.inside, { server, name: "another.example" }))?.responseCode, 3);
+});
+
 test("questions that are none get none, and a flood of them costs the others nothing", async () => {
   const flooding = await lab.guest({ mode: "open" });
   const calm = await lab.guest({ mode: "open" });
