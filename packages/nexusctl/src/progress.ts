@@ -11,7 +11,7 @@ const frames = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "
 
 /**
  * Shows on stderr how work gets on, once it has taken a second: one line that changes on a terminal, else a line for
- * each step that stays for a while. Nothing with --json or --quiet.
+ * each step, and of many not all. Nothing with --json or --quiet.
  */
 export async function withProgress<T>(
   cli: Cli,
@@ -64,7 +64,9 @@ class MovingLine {
   }
 }
 
-/** a line is not followed by another before this part of the time taken so far is over, nor within `patienceMs` */
+/** steps that are told as they come: work in steps has fewer, work that counts its bytes has thousands */
+const promptLines = 8;
+/** then a line is not followed by another before this part of the time taken so far is over */
 const pauseShare = 0.1;
 
 class StepLines {
@@ -73,6 +75,7 @@ class StepLines {
   readonly #startedAt = performance.now();
   #timer: NodeJS.Timeout;
   #waits = true;
+  #lines = 0;
   #latest: Progress | null = null;
   #printed: string | null = null;
 
@@ -104,6 +107,8 @@ class StepLines {
     if (step === this.#printed) return;
     this.#printed = step;
     this.#cli.err.write(`${describe(this.#label, this.#latest === null ? null : { step })}\n`);
+    this.#lines += 1;
+    if (this.#lines < promptLines) return;
     this.#timer = this.#waitFor(Math.max(patienceMs, (performance.now() - this.#startedAt) * pauseShare));
   }
 }
