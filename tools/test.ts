@@ -6,8 +6,8 @@ import { makeFirecrackerDouble } from "@workfort/testing";
 import { makeTestStore } from "./test-store.ts";
 
 /**
- * `npm test [-- FILE or directory…]`: gives the suite a btrfs of its own in a loop file, runs every kind of test in it, and takes it
- * away again. Ends with a line `N passed, N failed`. With `--double`, what every VMM has to pass, or the
+ * `npm test [-- FILE or directory…]`: gives the suite a btrfs of its own in a loop file, runs every kind of test in it,
+ * and takes it away again. Ends with a line `N passed, N failed`. With `--double`, what every VMM has to pass, or the
  * files named, runs over Firecracker's protocol alone.
  */
 /** a uid nobody has, for the tests that must work without any privilege */

@@ -164,14 +164,15 @@ export class Workplace {
 
   /** Makes what is missing of the uplink; whether anything was. */
   async mendUplink(): Promise<boolean> {
-    const { uplink, namespace } = this.#present;
-    if (await uplink.isWhole()) return false;
-    await uplink.up(namespace);
+    const up = this.#present;
+    // what is being taken down meanwhile is not made again
+    if ((await up.uplink.isWhole()) || this.#up !== up) return false;
+    await up.uplink.up(up.namespace);
     return true;
   }
 
   get uplinkName(): string {
-    return this.#present.uplink.process === null ? linkOf(this.#needs.tag) : "pasta";
+    return linkOf(this.#needs.tag);
   }
 
   /** Tells the gateway everything anew. */
