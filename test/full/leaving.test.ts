@@ -73,7 +73,8 @@ const silent = new Set(["wait", "output"]);
 const waiting = new Set(["watch", "console", "events", "look"]);
 
 function rawOf({ head, body = "", headers = {} }: Visit): Buffer {
-  const lines = Object.entries({ host: "daemon", ...headers, "content-length": String(Buffer.byteLength(body)) });
+  const about = { host: "daemon", connection: "close", ...headers, "content-length": String(Buffer.byteLength(body)) };
+  const lines = Object.entries(about);
   const text = `${head} HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join("")}\r\n`;
   return Buffer.concat([Buffer.from(text), Buffer.from(body)]);
 }
