@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::future::{pending, poll_fn};
 use std::io;
 use std::rc::Rc;
+use std::task::Poll;
 
 use bytes::{Buf, Bytes, BytesMut};
 use h2::server::SendResponse;
@@ -25,6 +26,8 @@ use crate::sys::Ended;
 const HEAD_BYTES: usize = 65_536;
 /// larger ones are mapped and unmapped for each read
 const READ_BYTES: usize = 64 * 1024;
+/// of a body that are handed over at once, where so much has come
+const PIECE_BYTES: usize = 128 * 1024;
 
 /// the line that a worker's answer begins with
 #[derive(Serialize, Deserialize)]
@@ -63,21 +66,36 @@ async fn feed(mut input: Sender, order: Vec<u8>, body: Option<RecvStream>) -> In
 }
 
 async fn feed_all(input: &mut Sender, order: Vec<u8>, body: Option<RecvStream>) -> io::Result<()> {
-    write_piece(input, order.into()).await?;
+    write_piece(input, &order).await?;
     if let Some(mut body) = body {
-        while let Some(chunk) = body.data().await {
-            let chunk = chunk.map_err(io::Error::other)?;
-            let length = chunk.len();
-            if length > 0 {
-                write_piece(input, chunk).await?;
-            }
-            let _ = body.flow_control().release_capacity(length);
+        let mut piece = BytesMut::with_capacity(PIECE_BYTES);
+        while gather(&mut body, &mut piece).await? {
+            write_piece(input, &piece).await?;
+            let _ = body.flow_control().release_capacity(piece.len());
         }
     }
     input.write_u32(0).await
 }
 
-async fn write_piece(input: &mut Sender, piece: Bytes) -> io::Result<()> {
+/// Fills a piece with what has come of the body, at least something; false at its end. Each piece wakes the worker, and
+/// under software emulation that costs more than the work on a frame's 16 KiB.
+async fn gather(body: &mut RecvStream, piece: &mut BytesMut) -> io::Result<bool> {
+    piece.clear();
+    poll_fn(|context| {
+        while piece.len() < PIECE_BYTES {
+            match body.poll_data(context) {
+                Poll::Ready(Some(Ok(chunk))) => piece.extend_from_slice(&chunk),
+                Poll::Ready(Some(Err(why))) => return Poll::Ready(Err(io::Error::other(why))),
+                Poll::Pending if piece.is_empty() => return Poll::Pending,
+                Poll::Pending | Poll::Ready(None) => break,
+            }
+        }
+        Poll::Ready(Ok(!piece.is_empty()))
+    })
+    .await
+}
+
+async fn write_piece(input: &mut Sender, piece: &[u8]) -> io::Result<()> {
     let length = (piece.len() as u32).to_be_bytes();
     input.write_all_buf(&mut Buf::chain(&length[..], piece)).await
 }

@@ -20,6 +20,8 @@ export interface Copying {
   resume: boolean;
   /** the line broke and is made again */
   onBreak: (error: unknown) => void;
+  /** a file's bytes are about to go through, from this one on, of so many */
+  onSize: (at: number, size: number) => void;
   /** more bytes have gone through */
   onBytes: (count: number) => void;
   /** writes to this program's stdout */
@@ -80,7 +82,7 @@ async function fileFromGuest(
   source: Guest,
   to: string,
 ): Promise<{ bytes: number; resumedAt: number }> {
-  const { client, signal, onBytes, onBreak } = copying;
+  const { client, signal, onSize, onBytes, onBreak } = copying;
   const place = queryOf(copying, source.path);
   const about = ({ mode, modifiedMs }: FileFacts): { mode: number; modified: number | null } => ({
     mode: mode & 0o777,
@@ -88,6 +90,7 @@ async function fileFromGuest(
   });
   if (!copying.resume) {
     const { facts, content } = await readFile(client, source.vm, place, { signal, onBreak });
+    onSize(0, facts.size);
     const bytes = await writeFile(Buffer.from(to), counted(content, onBytes, signal), about(facts));
     return { bytes, resumedAt: 0 };
   }
@@ -96,6 +99,7 @@ async function fileFromGuest(
   const resumedAt = await resumeFile(to, { ...about(facts), key, size: facts.size }, async (offset) => {
     const again = await readFile(client, source.vm, place, { offset, signal, onBreak });
     checkSame(facts, again.facts, place);
+    onSize(offset, facts.size);
     return counted(again.content, onBytes, signal);
   });
   return { bytes: facts.size, resumedAt };

@@ -23,6 +23,7 @@ export async function upload(
   const draftPath = posix.join(posix.dirname(path), `.workfort-draft-${draft}`);
   const mode = (Number(before.mode) & 0o7777).toString(8).padStart(4, "0");
   const write = async (offset: number, more: { draft?: string }): Promise<WrittenFile> => {
+    copying.onSize(offset, Number(before.size));
     const content = contentFrom(copying, source, before, offset);
     const query = { ...who, ...more, path, mode, ...(offset === 0 ? {} : { offset: String(offset) }) };
     return await client.send("vm.files.write", { params: { vm }, query }, content, { signal });

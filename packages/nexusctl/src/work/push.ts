@@ -39,6 +39,7 @@ export async function pushWork(
   try {
     const leftOut: string[] = [];
     const commit = top === null ? null : await stageRepository(top, stage, leftOut, signal);
+    if (top !== null) await fs.chmod(stage, (await fs.stat(top)).mode & 0o777); // mkdtemp(3) lets nobody else in
     await makeRoom(place, options); // only now: what is there goes for something that is ready
     const packed = { files: 0, directories: 0, links: 0, leftOut };
     const tar = packTree(top === null ? directory : stage, packed);

@@ -60,6 +60,8 @@ test("work goes into a VM and comes back", async (context) => {
     await step("a repository goes in with its history and what is not committed, and with no secret", async () => {
       const told = JSON.parse(await ok("work", "push", join(repo, "src"), "dev:/work", "--json")) as { commit: string };
       assert.equal(told.commit, first);
+      const { mode } = await fs.stat(repo);
+      assert.equal(await inGuest("stat -c %a /work"), `${(mode & 0o777).toString(8)}\n`);
       const listed = await inGuest("cd /work; find . -path ./.git -prune -o -print | sort; readlink link");
       assert.equal(
         listed,
@@ -128,6 +130,7 @@ test("work goes into a VM and comes back", async (context) => {
         const asked = await run("work", "pull", "dev:/work", "--into", repo, "--branch", "other");
         assert.equal(asked.code, 2);
         assert.match(asked.stderr, /refusing to make branch other without confirmation/);
+        assert.match(asked.stderr, /--into .* --branch other --yes$/m);
       },
     );
 

@@ -1,3 +1,4 @@
+import type { Progress } from "@workfort/contract";
 import type { Cli } from "../../cli.ts";
 import { defineCommand, outputFlags } from "../../command.ts";
 import { copy, type Copied } from "../../copy/copy.ts";
@@ -8,6 +9,8 @@ import { formatBytes, plural } from "../../format/units.ts";
 import { untilInterrupted } from "../../interrupt.ts";
 import { text } from "../../parse.ts";
 import { withProgress } from "../../progress.ts";
+
+const tellEveryMs = 1000;
 
 interface Flags {
   readonly user?: string;
@@ -55,14 +58,16 @@ export default defineCommand({
     const places = words.map(parsePlace);
     const target = places.pop();
     if (target === undefined || places.length === 0) throw new UsageError("a source and a target are needed");
-    return await untilInterrupted(cli, async (signal) => {
+    const run = async (signal: AbortSignal): Promise<number> => {
       try {
         show(cli, flags, await copyAll(cli, flags, places, target, signal));
         return 0;
       } finally {
         if (places.some(({ kind }) => kind === "pipe")) process.stdin.destroy();
       }
-    });
+    };
+    const kept = flags.resume === true ? "what has come is kept, and the same command goes on with it" : undefined;
+    return await untilInterrupted(cli, run, kept);
   },
 });
 
@@ -77,20 +82,15 @@ async function copyAll(
   for (const source of sources) {
     const label = `${showPlace(source)} → ${showPlace(target)}`;
     await withProgress(cli, { json: flags.json ?? target.kind === "pipe" }, label, async (onProgress) => {
-      const begun = performance.now();
-      let bytes = 0;
-      const onBytes = (count: number): void => {
-        bytes += count;
-        const rate = bytes / Math.max(0.001, (performance.now() - begun) / 1000);
-        onProgress({ step: `${formatBytes(bytes)}, ${formatBytes(rate)}/s` });
-      };
+      const count = new ByteCount(onProgress);
       const copying = {
         client: cli.client,
         user: flags.user,
         signal,
         resume: flags.resume ?? false,
         onBreak: () => onProgress({ step: "the line broke and is made again" }),
-        onBytes,
+        onSize: (at: number, size: number) => count.begin(at, size),
+        onBytes: (bytes: number) => count.add(bytes),
         pour: (chunk: Uint8Array) => cli.out.pour(chunk),
       };
       const action = `copy ${showPlace(source)} to ${showPlace(target)}`;
@@ -100,12 +100,44 @@ async function copyAll(
   return copied;
 }
 
+/** How much has gone through, told once a second. */
+class ByteCount {
+  readonly #onProgress: (progress: Progress) => void;
+  #begun = performance.now();
+  #told = this.#begun;
+  #from = 0;
+  #at = 0;
+  /** null where it is not known */
+  #size: number | null = null;
+
+  constructor(onProgress: (progress: Progress) => void) {
+    this.#onProgress = onProgress;
+  }
+
+  begin(at: number, size: number): void {
+    this.#begun = performance.now();
+    [this.#from, this.#at, this.#size] = [at, at, size];
+  }
+
+  add(bytes: number): void {
+    this.#at += bytes;
+    const now = performance.now();
+    if (now - this.#told < tellEveryMs) return;
+    this.#told = now;
+    const rate = (1000 * (this.#at - this.#from)) / Math.max(1, now - this.#begun);
+    const all = this.#size === null ? "" : ` of ${formatBytes(this.#size)}`;
+    this.#onProgress({ step: `${formatBytes(this.#at)}${all}, ${formatBytes(rate)}/s` });
+  }
+}
+
 function show(cli: Cli, flags: Flags, copied: readonly Copied[]): void {
   for (const { from, leftOut } of copied)
     for (const what of leftOut) cli.err.write(`nexusctl: ${printable(from)}: ${printable(what)}\n`);
   if (copied.some(({ to }) => to === "-")) return;
   if (flags.json) cli.out.write(`${JSON.stringify({ copied })}\n`);
   else
-    for (const { to, files, bytes } of copied)
-      cli.out.write(`${printable(to)}  ${plural(files, "file")}, ${formatBytes(bytes)}\n`);
+    for (const { to, files, bytes, resumedAt } of copied) {
+      const there = resumedAt === 0 ? "" : `, of which ${formatBytes(resumedAt)} were there`;
+      cli.out.write(`${printable(to)}  ${plural(files, "file")}, ${formatBytes(bytes)}${there}\n`);
+    }
 }

@@ -129,13 +129,19 @@ async function pullFiles(cli: Cli, flags: Flags, pulling: Pulling, word: string)
 /** Whether the changes are to be taken over; a patch that is asked for is written instead. */
 async function decide(
   cli: Cli,
-  { patch, yes }: Flags,
+  { patch, yes, into, branch }: Flags,
   change: Pick<Change, "files" | "patch">,
   { what, word }: { what: string; word: string },
 ): Promise<"wanted" | "nothing" | "refused"> {
-  if (patch !== undefined) await fs.writeFile(patch, await change.patch("apply"));
+  if (patch !== undefined) {
+    await fs.writeFile(patch, await change.patch("apply"));
+    cli.hint(`git apply ${patch}`);
+  }
   if (change.files.length === 0 || patch !== undefined) return "nothing";
-  return yes === true || (await confirm(cli, what, `nexusctl work pull ${word}`)) ? "wanted" : "refused";
+  const place = [into === undefined ? "" : ` --into ${into}`, branch === undefined ? "" : ` --branch ${branch}`];
+  return yes === true || (await confirm(cli, what, `nexusctl work pull ${word}${place.join("")}`))
+    ? "wanted"
+    : "refused";
 }
 
 /** The patch, and what it comes to; of a guest's text nothing acts on a terminal. */
