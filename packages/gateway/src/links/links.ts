@@ -52,17 +52,22 @@ export class Links {
     if (vms.length === 0) return;
     const there = new Set(await interfaces());
     await ip(
-      vms.flatMap(({ tap, macAddress, ipv4, ipv6 }) => [
+      vms.flatMap(({ tap }) => [
         ...(there.has(tap) ? [] : [`tuntap add dev ${tap} mode tap user ${tapOwner} vnet_hdr`]),
         `link set dev ${tap} master ${bridge} mtu ${mtu} addrgenmode none`,
         `link set dev ${tap} type bridge_slave isolated on learning off flood off mcast_flood off bcast_flood off`,
         `link set dev ${tap} up`,
-        `neigh replace ${ipv4} lladdr ${macAddress} dev ${bridge} nud permanent`,
-        `neigh replace ${ipv6} lladdr ${macAddress} dev ${bridge} nud permanent`,
       ]),
     );
+    const neighbours = vms.flatMap(({ macAddress, ipv4, ipv6 }) =>
+      [ipv4, ipv6].map((address) => `neigh replace ${address} lladdr ${macAddress} dev ${bridge} nud permanent`),
+    );
     const entries = vms.map(({ tap, macAddress }) => `fdb replace ${macAddress} dev ${tap} master static`);
-    await runTool(["bridge", "-batch", "-"], { input: `${entries.join("\n")}\n`, timeoutMs });
+    // each of them first has itself told of every interface there is, so they do it at the same time
+    await Promise.all([
+      ip(neighbours),
+      runTool(["bridge", "-batch", "-"], { input: `${entries.join("\n")}\n`, timeoutMs }),
+    ]);
   }
 
   /** Removes a guest's tap and what was said of it. */
