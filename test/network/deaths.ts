@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { promises as fs } from "node:fs";
+import { readDenials } from "@workfort/client/denials";
+import type { Denial } from "@workfort/contract";
 import { eventually, http, tcp, addresses, type Workplace } from "@workfort/testing";
 import { Connection } from "./changes.ts";
 import { lookUp, workerPolicy, type Proof } from "./proof.ts";
@@ -14,7 +16,7 @@ async function gatewayPid({ daemon }: Workplace): Promise<number | null> {
 export const deathProofs: readonly Proof[] = [
   {
     title:
-      "the daemon killed and started again: connections live on, direct and proxied, and policies can be set as before",
+      "the daemon killed and started again: connections live on, direct and proxied, and the log is followed and policies are set as before",
     prove: async ({ workplace, worker, stroller }) => {
       const { daemon } = workplace;
       const all = [
@@ -25,6 +27,13 @@ export const deathProofs: readonly Proof[] = [
       for (const connection of all) await connection.goesOn();
       const before = await gatewayPid(workplace);
       assert.ok(before !== null);
+      const log = readDenials(daemon.client, { vm: worker.name, after: await workplace.lastDenial(), follow: true });
+      const deny = async (name: string): Promise<Denial | undefined> => {
+        await lookUp(worker, name);
+        return (await log.next()).value as Denial | undefined;
+      };
+      const denied = await deny("before.test");
+      assert.equal(denied?.name, "before.test");
       await daemon.die();
       await daemon.start();
       await eventually(
@@ -33,6 +42,9 @@ export const deathProofs: readonly Proof[] = [
       );
       for (const connection of all) await connection.goesOn();
       assert.equal(await gatewayPid(workplace), before, "it is the same gateway");
+      const next = await deny("after.test");
+      assert.deepEqual([next?.name, (next?.number ?? 0) > denied.number], ["after.test", true], "the log goes on");
+      await log.return(undefined);
       await worker.setPolicy({ mode: "none" });
       await Promise.all([all[0]?.ends(), all[1]?.ends()]);
       await all[2]?.goesOn();
