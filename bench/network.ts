@@ -16,15 +16,15 @@ import { paired, type Figure } from "./figures.ts";
  * Two QEMUs of the same arguments differ for as long as they live, by a tenth and more: where their memory lies, and on
  * which processor they came to be. So there are several pairs of VMs, and a figure is the pair's in the middle.
  */
-const pairs = 5;
+const pairs = 11;
 /** of each measurement within a pair of VMs */
-const rounds = 4;
+const rounds = 3;
 const memoryMiB = 256;
 const { shared } = addresses.places;
 /** sent in one connection */
-const throughputMiB = 192;
-const requests = 600;
-const questions = 1_500;
+const throughputMiB = 96;
+const requests = 300;
+const questions = 750;
 
 /** What the machine's other work has disturbed least. */
 const least = (values: readonly number[]): number => Math.min(...values);

@@ -279,6 +279,8 @@ export interface HostServiceRelay {
 
 /** The network of guests: a namespace of the workplace with a bridge, a tap for each VM, and the gateway. */
 export interface Network {
+  /** as configured */
+  readonly mode: NetworkStatus["mode"];
   status(options?: { refresh?: boolean }): Promise<NetworkStatus>;
   /** Makes a guest's tap and rules, and before the first one everything else; may be called again. Fails with `network_unavailable`. */
   attach(guest: GuestNetwork): Promise<AttachedNetwork>;

@@ -335,7 +335,7 @@ export class Supervisor {
   /** Its interface, where it is to have one; where it cannot, it says so in its warnings and starts all the same. */
   async #attach(live: LiveVm): Promise<AttachedNetwork | null> {
     const { vm } = live;
-    if (!(await this.#interfaces.wants(vm))) return null;
+    if (!this.#interfaces.wants(vm)) return null;
     live.phases.begin("network");
     const { attached, trouble } = await this.#interfaces.attach(vm);
     live.phases.end();

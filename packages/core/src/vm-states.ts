@@ -6,7 +6,10 @@ import type { Logger, Store, VmmEnd } from "./ports.ts";
 import type { BootRecord, RunFacts, VmRecord } from "./records.ts";
 import { canChange } from "./state-machine.ts";
 
-/** What is recorded of the lives of VMs: their states, boots and the intents of what has begun. */
+/**
+ * What is recorded of the lives of VMs: their states, boots and the intents of what has begun. Nothing waits for the
+ * medium: it is for daemons that die, and no VM outlives its host.
+ */
 export class VmStates {
   readonly #store: Store;
   readonly #events: EventSink;
@@ -42,29 +45,26 @@ export class VmStates {
 
   starting(live: LiveVm, boot: Pick<BootRecord, "startedAt" | "vmm" | "kernel">, reason: string): void {
     const vmId = live.vm.id;
-    this.#store.transaction(
-      () => {
-        this.change(vmId, "starting", reason, { startedAt: boot.startedAt, endedAt: null });
-        this.#store.insertBoot({
-          vmId,
-          number: live.bootNumber,
-          ...boot,
-          readyAt: null,
-          endedAt: null,
-          accelerator: null,
-          phases: [],
-          guestBootMs: null,
-          endReason: null,
-          exitCode: null,
-          signal: null,
-          run: null,
-          attached: false,
-          networkTrouble: null,
-        });
-        live.intent = this.#store.insertIntent("vm.start", { vmId });
-      },
-      { durable: true },
-    );
+    this.#store.transaction(() => {
+      this.change(vmId, "starting", reason, { startedAt: boot.startedAt, endedAt: null });
+      this.#store.insertBoot({
+        vmId,
+        number: live.bootNumber,
+        ...boot,
+        readyAt: null,
+        endedAt: null,
+        accelerator: null,
+        phases: [],
+        guestBootMs: null,
+        endReason: null,
+        exitCode: null,
+        signal: null,
+        run: null,
+        attached: false,
+        networkTrouble: null,
+      });
+      live.intent = this.#store.insertIntent("vm.start", { vmId });
+    });
   }
 
   running(live: LiveVm, facts: RunFacts | null, reason: string): void {
@@ -82,13 +82,10 @@ export class VmStates {
 
   stopping(live: LiveVm): void {
     const vmId = live.vm.id;
-    this.#store.transaction(
-      () => {
-        this.change(vmId, "stopping", "stop requested");
-        live.intent = this.#store.insertIntent("vm.stop", { vmId });
-      },
-      { durable: true },
-    );
+    this.#store.transaction(() => {
+      this.change(vmId, "stopping", "stop requested");
+      live.intent = this.#store.insertIntent("vm.stop", { vmId });
+    });
   }
 
   ended(live: LiveVm, state: "stopped" | "crashed", reason: string, end: VmmEnd | null): void {

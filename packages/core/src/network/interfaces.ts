@@ -72,8 +72,8 @@ export class Interfaces {
   }
 
   /** Whether a start of this VM has an interface to attach; one without, or with the network off, goes on at once. */
-  async wants(vm: VmRecord): Promise<boolean> {
-    return vm.hasNetwork && (await this.#network.status()).mode !== "off";
+  wants(vm: VmRecord): boolean {
+    return vm.hasNetwork && this.#network.mode !== "off";
   }
 
   /** What the VM's VMM needs of its interface; where there can be none, why, since it starts all the same. */

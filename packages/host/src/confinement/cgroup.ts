@@ -1,4 +1,4 @@
-import { promises as fs } from "node:fs";
+import { mkdirSync, promises as fs, rmdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { listMounts } from "../storage/mounts.ts";
@@ -6,7 +6,8 @@ import type { Limits } from "./group.ts";
 
 /**
  * Control groups of our own, where root runs the daemon on a host without systemd: `workfort/<run>` in the unified
- * hierarchy (cgroup v2), or in the daemon's own place in each of the old ones (v1).
+ * hierarchy (cgroup v2), or in the daemon's own place in each of the old ones (v1). What a start does here is done by
+ * synchronous calls: they touch no medium, and the way through another thread takes longer than each of them.
  */
 const parentName = "workfort";
 /** of the old hierarchies, those whose limits are used */
@@ -41,8 +42,10 @@ export async function findHierarchies(): Promise<Hierarchy[]> {
   if (found.length === 0 && unified !== undefined) found.push(await unifiedHierarchy(unified.target));
   if (found.length === 0) throw new Error("the kernel offers no control groups here");
   // a hierarchy that is mounted read-only, as in a container, is found out now
-  for (const hierarchy of found) await fs.mkdir(hierarchy.parent, { recursive: true });
-  await dropParents(found);
+  for (const hierarchy of found) {
+    mkdirSync(hierarchy.parent, { recursive: true });
+    removeEmpty(hierarchy.parent); // unless runs of another daemon are in it
+  }
   return found;
 }
 
@@ -58,8 +61,8 @@ export async function makeCgroup(hierarchies: readonly Hierarchy[], name: string
   try {
     for (const [index, hierarchy] of hierarchies.entries()) {
       const directory = directories[index] ?? "";
-      await makeIn(hierarchy, directory);
-      for (const [file, value] of settings(hierarchy, limits)) await fs.writeFile(join(directory, file), value);
+      makeIn(hierarchy, directory);
+      for (const [file, value] of settings(hierarchy, limits)) writeFileSync(join(directory, file), value);
     }
   } catch (error) {
     await endCgroup(directories);
@@ -71,12 +74,12 @@ export async function makeCgroup(hierarchies: readonly Hierarchy[], name: string
 export async function endCgroup(directories: readonly string[]): Promise<void> {
   const deadline = performance.now() + endBoundMs;
   for (const directory of directories) {
-    while (!(await removeEmpty(directory))) {
+    while (!removeEmpty(directory)) {
       if (performance.now() > deadline) throw new Error(`processes in ${directory} do not end`);
       await killAll(directory);
       await delay(lookAgainMs);
     }
-    await fs.rmdir(dirname(directory)).catch(() => {}); // the last one out
+    removeEmpty(dirname(directory)); // the last one out
   }
 }
 
@@ -94,22 +97,23 @@ async function unifiedHierarchy(root: string): Promise<Hierarchy> {
   const offered = (await fs.readFile(join(root, "cgroup.controllers"), "utf8")).trim().split(" ");
   const wanted = controllers.filter((controller) => offered.includes(controller));
   if (wanted.length === 0) throw new Error("the kernel offers no controllers in its unified hierarchy");
-  await handDown(root, wanted);
+  handDown(root, wanted);
   return { version: 2, parent: join(root, parentName), controllers: wanted };
 }
 
-async function handDown(directory: string, wanted: readonly Controller[]): Promise<void> {
+function handDown(directory: string, wanted: readonly Controller[]): void {
   const words = wanted.map((controller) => `+${controller}`).join(" ");
-  await fs.writeFile(join(directory, "cgroup.subtree_control"), words);
+  writeFileSync(join(directory, "cgroup.subtree_control"), words);
 }
 
 /** Another run's end may remove the parent at any moment. */
-async function makeIn(hierarchy: Hierarchy, directory: string): Promise<void> {
+function makeIn(hierarchy: Hierarchy, directory: string): void {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      await fs.mkdir(hierarchy.parent, { recursive: true });
-      if (hierarchy.version === 2) await handDown(hierarchy.parent, hierarchy.controllers);
-      return await fs.mkdir(directory);
+      mkdirSync(hierarchy.parent, { recursive: true });
+      if (hierarchy.version === 2) handDown(hierarchy.parent, hierarchy.controllers);
+      mkdirSync(directory);
+      return;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "ENOENT" || attempt === 10) throw error;
     }
@@ -138,9 +142,9 @@ function settings(hierarchy: Hierarchy, limits: Limits): [file: string, value: s
 }
 
 /** True once the directory is gone; false while processes are in it. */
-async function removeEmpty(directory: string): Promise<boolean> {
+function removeEmpty(directory: string): boolean {
   try {
-    await fs.rmdir(directory);
+    rmdirSync(directory);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "EBUSY") return false;
@@ -163,10 +167,6 @@ async function killAll(directory: string): Promise<void> {
       // it has ended by itself
     }
   }
-}
-
-async function dropParents(hierarchies: readonly Hierarchy[]): Promise<void> {
-  for (const { parent } of hierarchies) await fs.rmdir(parent).catch(() => {}); // runs of another daemon are in it
 }
 
 /** Where this process is in each old hierarchy, by controller; proc_pid_cgroup: `id:controllers:path`. */

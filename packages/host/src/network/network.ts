@@ -92,6 +92,10 @@ export class WorkplaceNetwork implements Network {
     });
   }
 
+  get mode(): NetworkStatus["mode"] {
+    return this.#needs.mode;
+  }
+
   async status(options: { refresh?: boolean } = {}): Promise<NetworkStatus> {
     const { mode, subnets, dns } = this.#needs;
     const { way, reason, hint } = await this.#choose(options.refresh ?? false);

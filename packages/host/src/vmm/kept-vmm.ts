@@ -1,4 +1,4 @@
-import { promises as fs } from "node:fs";
+import { existsSync, promises as fs } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { WorkfortError } from "@workfort/contract";
 import type { Confinement } from "../confinement/confinement.ts";
@@ -57,9 +57,10 @@ export async function startKept(
 ): Promise<{ keeper: Keeper; started: KeeperStarted }> {
   const { directory, manner } = start;
   const keeper = new Keeper(runPaths(directory).keeper);
-  await refuseLiving(directory);
+  const hasLeftovers = existsSync(directory);
+  if (hasLeftovers) await refuseLiving(directory);
   try {
-    await removeRun(directory);
+    if (hasLeftovers) await removeRun(directory);
     await fs.mkdir(directory, { recursive: true, mode: 0o700 });
     signal.throwIfAborted();
     const started = await startHeld(start);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { promises as fs } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { TestContext } from "node:test";
 import { refusal } from "@workfort/testing";
 import { Confinement } from "../../src/confinement/confinement.ts";
@@ -13,6 +13,9 @@ import { directory as directoryOf, keeperProgram } from "../process/keeper-progr
 
 /** What holds a run, whoever runs the daemon and whatever runs the host. */
 
+/** A run's directory has the name of its control group, which no other test may have. */
+const runIn = (directory: string): string => join(directory, basename(directory));
+
 /** A shell instead of a VMM, held as a VMM is. */
 export function startOf(directory: string, script: string, more: Partial<KeptStart> = {}): KeptStart {
   return {
@@ -20,7 +23,7 @@ export function startOf(directory: string, script: string, more: Partial<KeptSta
     keeperProgram,
     confinement: new Confinement({ keeperProgram, files: true }),
     vmName: "dev",
-    directory: join(directory, "run"),
+    directory: runIn(directory),
     limits: { memoryMiB: 64, vcpuCount: 1 },
     argv: ["/bin/sh", "-c", script],
     files: { read: [], write: [] },
@@ -55,7 +58,7 @@ export async function proveFiles(t: TestContext): Promise<void> {
   const directory = await directoryOf(t);
   for (const name of ["kernel", "disk", "secret"]) await fs.writeFile(join(directory, name), name);
   const [kernel = "", disk = "", secret = ""] = ["kernel", "disk", "secret"].map((name) => join(directory, name));
-  const { vmm, held, keeper } = runPaths(join(directory, "run"));
+  const { vmm, held, keeper } = runPaths(runIn(directory));
   const said = await consoleOf(
     startOf(
       directory,

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { promises as fs } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { test, type TestContext } from "node:test";
 import type { AttachedNetwork, VmmDriver, VmSpec } from "@workfort/core";
 import { eventually, makeFirecrackerDouble, nativePrograms, refusal, testEnvironment } from "@workfort/testing";
@@ -80,7 +80,7 @@ async function bench(t: TestContext, kind: "qemu" | "firecracker" | "jailed"): P
     drives: [{ id: "ws_abcdefghijk2", path: disk, readOnly: false, rateLimit: null }],
     mounts: [],
     network,
-    directory: join(directory, "run"),
+    directory: join(directory, basename(directory)), // whose name its control group has
   };
   return { driver, spec, namespace };
 }

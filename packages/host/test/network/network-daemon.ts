@@ -14,7 +14,7 @@ import { TestNamespace } from "./test-namespace.ts";
 
 const program = fileURLToPath(new URL("fixtures/daemon.ts", import.meta.url));
 
-type Calls = { [Name in keyof Network]: Awaited<ReturnType<Network[Name]>> };
+type Calls = { [Name in Exclude<keyof Network, "mode">]: Awaited<ReturnType<Network[Name]>> };
 
 /** A daemon's network in a "host" of the test's own; killed and started at will, and gone with the test. */
 export class NetworkDaemon {
@@ -82,7 +82,7 @@ export class NetworkDaemon {
     child.stdin.on("error", () => {});
   }
 
-  async call<Name extends keyof Network>(name: Name, ...args: unknown[]): Promise<Calls[Name]> {
+  async call<Name extends keyof Calls>(name: Name, ...args: unknown[]): Promise<Calls[Name]> {
     this.start();
     const child = this.#child;
     const id = (this.#number += 1);
