@@ -129,13 +129,14 @@ export const changeProofs: readonly Proof[] = [
     title: "a host service is there for the VM whose policy names it, and for no other",
     prove: async ({ workplace, worker, stroller }) => {
       const { client } = workplace.daemon;
-      await client.call("service.create", { body: { name: "model", port: 11_434, target: "127.0.0.1:11434" } });
+      const model = "model".padEnd(63, "s"); // as long as a name may be
+      await client.call("service.create", { body: { name: model, port: 11_434, target: "127.0.0.1:11434" } });
       try {
-        await worker.setPolicy({ ...workerPolicy, services: ["model"] });
+        await worker.setPolicy({ ...workerPolicy, services: [model] });
         const argv = (port: number) => [
           "bash",
           "-c",
-          `exec 3<>/dev/tcp/model.workfort.internal/${port} && printf 'GET /v1 HTTP/1.1\\r\\nHost: model\\r\\nConnection: close\\r\\n\\r\\n' >&3 && cat <&3`,
+          `exec 3<>/dev/tcp/${model}.workfort.internal/${port} && printf 'GET /v1 HTTP/1.1\\r\\nHost: model\\r\\nConnection: close\\r\\n\\r\\n' >&3 && cat <&3`,
         ];
         const reads = async (guest: Guest, port: number): Promise<string> => {
           let text = "";
@@ -153,7 +154,7 @@ export const changeProofs: readonly Proof[] = [
         assert.equal(await reads(worker, 22), "");
         assert.deepEqual(await workplace.internet.host.ask.seen(), []);
       } finally {
-        await client.call("service.delete", { params: { service: "model" } });
+        await client.call("service.delete", { params: { service: model } });
         await worker.setPolicy(workerPolicy);
       }
       const [gone] = await worker.tries(tcp("10.213.0.1", 11_434));

@@ -270,8 +270,6 @@ export interface ForwardListeners {
 
 /** The daemon's half of host services: sockets to which the gateway brings what guests begin. */
 export interface HostServiceRelay {
-  /** Unix socket of the service of this name */
-  socketOf(name: string): string;
   /** Serves these, and no others. */
   set(services: readonly HostService[]): Promise<void>;
   close(): Promise<void>;

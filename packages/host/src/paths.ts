@@ -69,7 +69,7 @@ function networkPaths(directory: string) {
     gateway: join(directory, "gateway"),
     /** on which the gateway is told what to do */
     control: join(directory, "gateway", "control"),
-    /** sockets of host services, each named as its service: the gateway brings there what guests begin */
+    /** sockets of host services, each named by its port: the gateway brings there what guests begin */
     services: join(directory, "services"),
     /** which namespace it is */
     namespace: join(directory, "namespace.json"),

@@ -16,20 +16,17 @@ const connectMs = 10_000;
  */
 export class ServiceRelay implements HostServiceRelay {
   readonly #directory: string;
+  /** by the names of their sockets */
   readonly #open = new Map<string, { target: string; listener: ForwardListener }>();
 
-  /** `directory` holds the sockets, each named as its service */
+  /** `directory` holds the sockets, each named by its service's port: a service's name may be too long for a path */
   constructor(directory: string) {
     this.#directory = directory;
   }
 
-  socketOf(name: string): string {
-    return joinPath(this.#directory, name);
-  }
-
   async set(services: readonly HostService[]): Promise<void> {
     await makePrivateDirectory(this.#directory);
-    const wanted = new Map(services.map(({ name, target }) => [name, target]));
+    const wanted = new Map(services.map(({ port, target }) => [String(port), target]));
     for (const [name, { target, listener }] of this.#open) {
       if (wanted.get(name) === target) continue;
       this.#open.delete(name);
@@ -37,14 +34,13 @@ export class ServiceRelay implements HostServiceRelay {
     }
     for (const [name, target] of wanted) {
       if (this.#open.has(name)) continue;
-      const listener = await hostListeners.listen({ socket: this.socketOf(name) }, (signal) =>
-        connectTo(target, signal),
-      );
+      const socket = joinPath(this.#directory, name);
+      const listener = await hostListeners.listen({ socket }, (signal) => connectTo(target, signal));
       this.#open.set(name, { target, listener });
     }
     // of a daemon that died between a deletion and this
     for (const name of await fs.readdir(this.#directory))
-      if (!wanted.has(name)) await fs.rm(this.socketOf(name), { force: true });
+      if (!wanted.has(name)) await fs.rm(joinPath(this.#directory, name), { force: true });
   }
 
   async close(): Promise<void> {

@@ -347,7 +347,7 @@ export class WorkplaceNetwork implements Network {
       mtu: guestMtu,
       dnsServers,
       hostAddresses,
-      services: this.#services.map(({ name, port }) => ({ name, port, socket: join(paths.services, name) })),
+      services: this.#services.map(({ name, port }) => ({ name, port, socket: join(paths.services, String(port)) })),
       tapOwner: 0, // root of the namespace, whoever that is outside
     };
   }

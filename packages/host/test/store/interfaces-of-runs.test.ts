@@ -140,7 +140,7 @@ async function withWorld(use: (world: World) => Promise<void>): Promise<void> {
   store.insertVm(vm);
   const made = (): { supervisor: Supervisor; interfaces: Interfaces } => {
     const policies = new Policies({ store, events, configured: openPolicy });
-    const relay = { socketOf: () => "", set: () => Promise.resolve(), close: () => Promise.resolve() };
+    const relay = { set: () => Promise.resolve(), close: () => Promise.resolve() };
     const pool = new AddressPool(store, subnets);
     const interfaces = new Interfaces({
       store,

@@ -14,7 +14,6 @@ const silent = { info: () => {}, warn: () => {}, error: () => {} };
 /** the daemon's half of host services, of which only the names count here */
 const relay = {
   names: [] as string[],
-  socketOf: (name: string) => `/services/${name}`,
   set: (services: readonly { name: string }[]) => {
     relay.names = services.map(({ name }) => name);
     return Promise.resolve();
