@@ -17,9 +17,15 @@ pub struct Arguments {
     pub cgroups: Vec<PathBuf>,
     /// a FIFO that the keeper makes and reads into the ring of errors
     pub log: Option<PathBuf>,
+    /// who may write it, instead of the keeper's own user
+    pub log_owner: Option<u32>,
     /// what the program enters before it is executed
     pub user_namespace: Option<PathBuf>,
     pub network_namespace: Option<PathBuf>,
+    /// given away in the network namespace
+    pub tap: Option<Tap>,
+    /// made in a mount namespace of the program's own
+    pub mounts: Vec<Mount>,
     pub reach: Reach,
     /// program and arguments, never empty
     pub program: Vec<PathBuf>,
@@ -32,6 +38,21 @@ pub struct Reach {
     pub write: Vec<PathBuf>,
 }
 
+/// a tap and who may open it
+#[derive(Debug)]
+pub struct Tap {
+    pub name: OsString,
+    pub owner: u32,
+}
+
+/// a file of the host at a second place
+#[derive(Debug)]
+pub struct Mount {
+    pub source: PathBuf,
+    pub target: PathBuf,
+    pub read_only: bool,
+}
+
 pub fn parse(words: Vec<OsString>) -> Result<Arguments, String> {
     let mut socket = None;
     let mut console_bytes = None;
@@ -39,8 +60,11 @@ pub fn parse(words: Vec<OsString>) -> Result<Arguments, String> {
     let mut cwd = None;
     let mut cgroups = Vec::new();
     let mut log = None;
+    let mut log_owner = None;
     let mut user_namespace = None;
     let mut network_namespace = None;
+    let mut tap = None;
+    let mut mounts = Vec::new();
     let mut reach = Reach::default();
     let mut words = words.into_iter();
     while let Some(word) = words.next() {
@@ -48,7 +72,8 @@ pub fn parse(words: Vec<OsString>) -> Result<Arguments, String> {
         if name == "--" {
             break;
         }
-        let value = words.next().ok_or_else(|| format!("{name} needs a value"))?;
+        let mut next = || words.next().ok_or_else(|| format!("{name} needs a value"));
+        let value = next()?;
         match name.as_str() {
             "--socket" => socket = Some(PathBuf::from(value)),
             "--console-bytes" => console_bytes = Some(ring_bytes(&name, &value)?),
@@ -56,8 +81,15 @@ pub fn parse(words: Vec<OsString>) -> Result<Arguments, String> {
             "--cwd" => cwd = Some(PathBuf::from(value)),
             "--cgroup" => cgroups.push(PathBuf::from(value)),
             "--log" => log = Some(PathBuf::from(value)),
+            "--log-owner" => log_owner = Some(user(&name, &value)?),
             "--user-namespace" => user_namespace = Some(PathBuf::from(value)),
             "--network-namespace" => network_namespace = Some(PathBuf::from(value)),
+            "--own-tap" => tap = Some(Tap { name: value, owner: user(&name, &next()?)? }),
+            "--mount" | "--mount-read-only" => mounts.push(Mount {
+                source: value.into(),
+                target: next()?.into(),
+                read_only: name == "--mount-read-only",
+            }),
             "--may-read" => reach.read.push(PathBuf::from(value)),
             "--may-write" => reach.write.push(PathBuf::from(value)),
             _ => return Err(format!("there is no option {name}")),
@@ -78,11 +110,18 @@ pub fn parse(words: Vec<OsString>) -> Result<Arguments, String> {
         cwd,
         cgroups,
         log,
+        log_owner,
         user_namespace,
         network_namespace,
+        tap,
+        mounts,
         reach,
         program,
     })
+}
+
+fn user(name: &str, value: &OsString) -> Result<u32, String> {
+    value.to_str().and_then(|text| text.parse().ok()).ok_or_else(|| format!("{name} takes the number of a user"))
 }
 
 fn ring_bytes(name: &str, value: &OsString) -> Result<usize, String> {
@@ -120,6 +159,9 @@ mod tests {
             "--socket  --console-bytes 4096 -- p",
             "--socket /s --console-bytes 4096 --error-bytes 1 -- p",
             "--socket /s --console-bytes 4096 p",
+            "--socket /s --console-bytes 4096 --mount /a",
+            "--socket /s --console-bytes 4096 --own-tap tap0 root -- p",
+            "--socket /s --console-bytes 4096 --log-owner -1 -- p",
             "--bogus 1 -- p",
             "",
             "--socket",

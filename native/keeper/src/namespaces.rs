@@ -1,26 +1,36 @@
-//! The namespaces that the program enters between fork and exec; the keeper stays outside. In a user namespace the
-//! program would be root over all that belongs to it, taps and rules as well, so it holds no capability there.
+//! The namespaces that the program is in from before it is executed; the keeper stays outside. In a user namespace the
+//! program would be root over all that belongs to it, taps and rules as well, so it holds no capability there. A mount
+//! namespace of its own has files of the host at second places, which go with the program.
 
+use std::ffi::{CString, NulError, OsStr};
 use std::fs::File;
 use std::io::{self, PipeReader, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use crate::arguments::Arguments;
+use crate::arguments::{Arguments, Mount, Tap};
 use crate::failure::Failure;
-use crate::sys;
+use crate::sys::{self, TapRequest};
 
 /// Opened, so that they live although whoever made them may end.
 pub struct Namespaces {
-    /// in the order in which they are entered
-    entered: Vec<(PathBuf, File)>,
-    drops_capabilities: bool,
+    /// with their names, in their order
+    steps: Vec<(String, Step)>,
 }
 
-/// tells which step of entering failed, where the program could not be started
+enum Step {
+    Enter(File),
+    OwnTap(TapRequest),
+    OwnMounts,
+    Mount { source: CString, target: CString, read_only: bool },
+    DropCapabilities,
+}
+
+/// tells which step failed, where the program could not be started
 pub struct Entrance {
-    steps: Vec<String>,
+    names: Vec<String>,
     failed: PipeReader,
 }
 
@@ -31,43 +41,70 @@ impl Namespaces {
             (&arguments.user_namespace, libc::CLONE_NEWUSER, "user"),
             (&arguments.network_namespace, libc::CLONE_NEWNET, "network"),
         ];
-        let mut entered = Vec::new();
+        let mut steps = Vec::new();
         for (path, kind, name) in wanted {
             let Some(path) = path else { continue };
-            entered.push((path.clone(), open(path, kind, name)?));
+            steps.push((path.display().to_string(), Step::Enter(open(path, kind, name)?)));
         }
-        Ok(Namespaces { entered, drops_capabilities: arguments.user_namespace.is_some() })
+        if let Some(Tap { name, owner }) = &arguments.tap {
+            let shown = name.display().to_string();
+            let request = TapRequest::new(name.as_bytes(), *owner).map_err(|why| Failure::new(&shown, why))?;
+            steps.push((shown, Step::OwnTap(request)));
+        }
+        if !arguments.mounts.is_empty() {
+            steps.push(("mounts".into(), Step::OwnMounts));
+        }
+        for Mount { source, target, read_only } in &arguments.mounts {
+            let shown = target.display().to_string();
+            let paths = text(source.as_os_str()).and_then(|source| Ok((source, text(target.as_os_str())?)));
+            let (source, target) = paths.map_err(|why| Failure::new(&shown, why))?;
+            steps.push((shown, Step::Mount { source, target, read_only: *read_only }));
+        }
+        if arguments.user_namespace.is_some() {
+            steps.push(("capabilities".into(), Step::DropCapabilities));
+        }
+        Ok(Namespaces { steps })
     }
 
     /// Has the program enter them; to be told before anything else that it does before it is executed.
     pub fn enter(self, command: &mut Command) -> Result<Entrance, Failure> {
         let (failed, mut tell) = io::pipe().map_err(|why| Failure::new("pipe", why))?;
-        let mut steps: Vec<String> = self.entered.iter().map(|(path, _)| path.display().to_string()).collect();
-        steps.push("capabilities".into());
+        let (names, steps): (Vec<_>, Vec<_>) = self.steps.into_iter().unzip();
         // SAFETY: the closure only makes system calls.
         unsafe {
             command.pre_exec(move || {
-                let namespaces = self.entered.iter().map(|(_, namespace)| sys::enter_namespace(namespace));
-                let capabilities = || if self.drops_capabilities { sys::drop_capabilities() } else { Ok(()) };
-                for (step, result) in namespaces.chain(std::iter::once_with(capabilities)).enumerate() {
+                for (index, step) in steps.iter().enumerate() {
+                    let result = step.take();
                     if result.is_err() {
-                        let _ = tell.write(&[step as u8]);
+                        let _ = tell.write(&(index as u32).to_ne_bytes());
                         return result;
                     }
                 }
                 Ok(())
             });
         }
-        Ok(Entrance { steps, failed })
+        Ok(Entrance { names, failed })
+    }
+}
+
+impl Step {
+    fn take(&self) -> io::Result<()> {
+        match self {
+            Step::Enter(namespace) => sys::enter_namespace(namespace),
+            Step::OwnTap(request) => request.make(),
+            Step::OwnMounts => sys::own_mounts(),
+            Step::Mount { source, target, read_only } => sys::bind_mount(source, target, *read_only),
+            Step::DropCapabilities => sys::drop_capabilities(),
+        }
     }
 }
 
 impl Entrance {
-    /// What could not be entered, none where the start failed for another reason; the command has gone by now.
+    /// What could not be done, none where the start failed for another reason; the command has gone by now.
     pub fn failed_step(mut self) -> Option<String> {
-        let mut step = [0];
-        self.failed.read_exact(&mut step).ok()?;
-        self.steps.into_iter().nth(step[0].into())
+        let mut index = [0; 4];
+        self.failed.read_exact(&mut index).ok()?;
+        self.names.into_iter().nth(u32::from_ne_bytes(index) as usize)
     }
 }
 
@@ -77,4 +114,8 @@ fn open(path: &Path, kind: libc::c_int, name: &str) -> Result<File, Failure> {
         Ok(found) if found == kind => Ok(opened),
         _ => Err(Failure::new(path.display(), format!("this is no {name} namespace"))),
     }
+}
+
+fn text(path: &OsStr) -> Result<CString, NulError> {
+    CString::new(path.as_bytes())
 }

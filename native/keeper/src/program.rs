@@ -10,7 +10,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, fchown};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -66,7 +66,7 @@ pub fn start(arguments: &Arguments) -> Result<Program, Failure> {
         command.current_dir(cwd);
     }
     let namespaces = Namespaces::open(arguments)?;
-    let log = arguments.log.as_deref().map(open_log).transpose()?;
+    let log = arguments.log.as_deref().map(|path| open_log(path, arguments.log_owner)).transpose()?;
     let entrance = namespaces.enter(&mut command)?;
     sys::bind_to_parent(&mut command); // after it: a change of privilege takes the death signal away, prctl(2)
     confinement::apply(&mut command, &arguments.reach)?;
@@ -215,9 +215,12 @@ impl Program {
 }
 
 /// Makes the FIFO and opens it for reading, before there is anybody to write.
-fn open_log(path: &Path) -> Result<File, Failure> {
-    let opened = sys::make_fifo(path)
-        .and_then(|()| File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW).open(path));
+fn open_log(path: &Path, owner: Option<u32>) -> Result<File, Failure> {
+    let opened = sys::make_fifo(path).and_then(|()| {
+        let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW).open(path)?;
+        fchown(&file, owner, owner)?;
+        Ok(file)
+    });
     opened.map_err(|why| Failure::new(path.display(), why))
 }
 

@@ -1,6 +1,6 @@
 //! The system calls that the standard library does not offer; all unsafe code is here.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -79,6 +79,77 @@ pub fn namespace_kind(file: &File) -> io::Result<libc::c_int> {
 pub fn enter_namespace(namespace: &File) -> io::Result<()> {
     // SAFETY: plain system call; 0 takes any kind.
     if unsafe { libc::setns(namespace.as_raw_fd(), 0) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Gives this process a mount namespace of its own. What the host unmounts goes there as well, or it would live on.
+pub fn own_mounts() -> io::Result<()> {
+    // SAFETY: plain system calls with constant strings.
+    unsafe {
+        if libc::unshare(libc::CLONE_NEWNS) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        mount(None, c"/", libc::MS_SLAVE | libc::MS_REC)
+    }
+}
+
+/// Mounts a file of data at a second place, where a file has to be.
+pub fn bind_mount(source: &CStr, target: &CStr, read_only: bool) -> io::Result<()> {
+    mount(Some(source), target, libc::MS_BIND)?;
+    if !read_only {
+        return Ok(());
+    }
+    let flags = libc::MS_RDONLY | libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
+    mount(None, target, libc::MS_BIND | libc::MS_REMOUNT | flags) // a bind alone takes no flags
+}
+
+fn mount(source: Option<&CStr>, target: &CStr, flags: libc::c_ulong) -> io::Result<()> {
+    let none = std::ptr::null();
+    let source = source.map_or(none, CStr::as_ptr);
+    // SAFETY: the paths are C strings, and these calls take neither a type nor data.
+    let result = unsafe { libc::mount(source, target.as_ptr(), none, flags, none.cast()) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+const TUNSETIFF: libc::Ioctl = 0x4004_54ca;
+const TUNSETOWNER: libc::Ioctl = 0x4004_54cc;
+/// how WorkFort's taps are made; one of other flags is not taken
+const TAP_FLAGS: u16 = (libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR) as u16;
+
+/// Makes a user the owner of a tap that nobody has open, and that is there.
+pub struct TapRequest {
+    /// `struct ifreq` of netdevice(7): the name, then the flags
+    interface: [u8; 40],
+    owner: u32,
+}
+
+impl TapRequest {
+    pub fn new(name: &[u8], owner: u32) -> io::Result<Self> {
+        let mut interface = [0; 40];
+        if name.is_empty() || name.len() >= libc::IFNAMSIZ {
+            return Err(io::Error::from_raw_os_error(libc::EINVAL));
+        }
+        interface[..name.len()].copy_from_slice(name);
+        interface[libc::IFNAMSIZ..libc::IFNAMSIZ + 2].copy_from_slice(&TAP_FLAGS.to_ne_bytes());
+        Ok(TapRequest { interface, owner })
+    }
+
+    pub fn make(&self) -> io::Result<()> {
+        // SAFETY: the request is as long as the kernel's struct; the descriptor is fresh and ours.
+        unsafe {
+            let tun = libc::open(c"/dev/net/tun".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC);
+            if tun < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            let tun = OwnedFd::from_raw_fd(tun);
+            let mut interface = self.interface;
+            if libc::ioctl(tun.as_raw_fd(), TUNSETIFF, interface.as_mut_ptr()) < 0
+                || libc::ioctl(tun.as_raw_fd(), TUNSETOWNER, libc::c_ulong::from(self.owner)) < 0
+            {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Leaves this process no capability, nor a way to one by what it executes. Needs CAP_SETPCAP.

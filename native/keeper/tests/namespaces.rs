@@ -78,7 +78,10 @@ impl Drop for Holder {
 /// it was built may be closed to others.
 fn command_of_nobody(options: &[&str], program: &[&str]) -> (Directory, Command) {
     let directory = Directory::new();
-    fs::copy(env!("CARGO_BIN_EXE_keeper"), directory.path("keeper")).unwrap();
+    // by another process: a program that is open for writing, in a fork of another test's as well, cannot be executed
+    let mut copy = Command::new("cp");
+    copy.args([env!("CARGO_BIN_EXE_keeper").as_ref(), directory.path("keeper").as_os_str()]);
+    assert!(copy.status().unwrap().success());
     if is_root() {
         chown(directory.path("."), Some(NOBODY), Some(NOBODY)).unwrap();
     }
@@ -223,6 +226,49 @@ fn a_path_that_is_no_such_namespace_is_told_before_anything_is_executed() {
         let options = ["--console-bytes", "4096", option, path];
         let output = command(&here.path("k"), &options, &["touch", made.to_str().unwrap()]).output().unwrap();
         assert_eq!(String::from_utf8(output.stderr).unwrap(), format!("keeper: {path}: {why}\n"));
+        assert_eq!(output.status.code(), Some(1));
+    }
+    assert_eq!(here.names(), [""; 0]);
+}
+
+#[test]
+fn files_are_at_second_places_for_the_program_alone() {
+    if !is_root() {
+        return;
+    }
+    let here = Directory::new();
+    let path = |name: &str| here.path(name).display().to_string();
+    for (name, text) in [("kernel", "kernel "), ("disk", "disk "), ("at-kernel", ""), ("at-disk", "")] {
+        fs::write(here.path(name), text).unwrap();
+    }
+    let [kernel, disk, at_kernel, at_disk, log] = ["kernel", "disk", "at-kernel", "at-disk", "log"].map(path);
+    let options = ["--console-bytes", "65536", "--log", &log, "--log-owner", "65534"];
+    let mounts = ["--mount-read-only", &kernel, &at_kernel, "--mount", &disk, &at_disk];
+    let script =
+        format!("cat {at_kernel} {at_disk}; echo more >> {at_disk}; stat -c %u {log}; (echo x > {at_kernel}) 2>&1");
+    let kept = keep_with(&[&options[..], &mounts].concat(), &["sh", "-c", &script], |_| {});
+    kept.end();
+    let said = kept.console();
+    assert!(said.starts_with("kernel disk 65534\n") && said.contains("Read-only file system"), "{said}");
+    assert_eq!(fs::read_to_string(here.path("disk")).unwrap(), "disk more\n");
+    assert_eq!(fs::read_to_string(here.path("at-disk")).unwrap(), "");
+    assert!(!fs::read_to_string("/proc/self/mountinfo").unwrap().contains(&at_disk));
+}
+
+#[test]
+fn what_cannot_be_given_is_told_by_its_name() {
+    if !is_root() {
+        return;
+    }
+    let here = Directory::new();
+    let socket = here.path("k");
+    for (options, why) in [
+        (["--mount", "/nowhere", "/dev/null"], "/dev/null: No such file or directory (os error 2)"),
+        (["--own-tap", "much-too-long-a-name", "7"], "much-too-long-a-name: Invalid argument (os error 22)"),
+    ] {
+        let output =
+            command(&socket, &[&["--console-bytes", "4096"][..], &options].concat(), &["true"]).output().unwrap();
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), format!("keeper: {why}\n"));
         assert_eq!(output.status.code(), Some(1));
     }
     assert_eq!(here.names(), [""; 0]);

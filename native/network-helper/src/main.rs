@@ -48,16 +48,11 @@ fn serve() -> Outcome<String> {
         return Err(Failure::forbidden(format!("uid {uid} may not; as root: nexusctl network setup")));
     }
     let caller = Caller { uid, configuration };
-    let _lock = if matches!(request, Request::OwnTap { .. }) { None } else { Some(lock()?) };
+    let _lock = lock()?;
     match request {
         Request::Up { tag, pid } => link::up(&tag, pid, &caller).map(|text| text + "\n"),
         Request::Down { tag } => link::down(&tag, &caller).map(|()| String::new()),
         Request::Status { tag } => link::status(&tag, &caller).map(|text| text + "\n"),
-        Request::OwnTap { .. } if uid != 0 => Err(Failure::forbidden("taps are given away by root alone")),
-        Request::OwnTap { tap, uid } => {
-            sys::own_tap(&tap, uid).map_err(|why| Failure::new(tap, why))?;
-            Ok(String::new())
-        }
     }
 }
 

@@ -8,10 +8,6 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 const NS_GET_USERNS: libc::c_ulong = 0xb701;
 const NS_GET_NSTYPE: libc::c_ulong = 0xb703;
 const NS_GET_OWNER_UID: libc::c_ulong = 0xb704;
-/// ioctls of tun, linux/if_tun.h
-const TUNSETIFF: libc::c_ulong = 0x4004_54ca;
-const TUNSETOWNER: libc::c_ulong = 0x4004_54cc;
-const IFF_TAP_NO_PI_VNET_HDR: u16 = 0x0002 | 0x1000 | 0x4000;
 
 pub fn real_uid() -> u32 {
     // SAFETY: cannot fail.
@@ -100,22 +96,4 @@ pub fn keep_open_for_children(file: &File) -> io::Result<()> {
 pub fn lock(file: &File) -> io::Result<()> {
     // SAFETY: a plain system call on an open descriptor.
     if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-/// Makes a user the owner of a tap that nobody has open.
-pub fn own_tap(tap: &str, uid: u32) -> io::Result<()> {
-    let tun = File::options().read(true).write(true).open("/dev/net/tun")?;
-    // struct ifreq: the name, then the flags
-    let mut request = [0_u8; 40];
-    request[..tap.len()].copy_from_slice(tap.as_bytes());
-    request[16..18].copy_from_slice(&IFF_TAP_NO_PI_VNET_HDR.to_ne_bytes());
-    // SAFETY: the request is as long as the kernel's struct, and the name is shorter than its place.
-    unsafe {
-        if libc::ioctl(tun.as_raw_fd(), TUNSETIFF, request.as_mut_ptr()) < 0
-            || libc::ioctl(tun.as_raw_fd(), TUNSETOWNER, libc::c_ulong::from(uid)) < 0
-        {
-            return Err(io::Error::last_os_error());
-        }
-    }
-    Ok(())
 }

@@ -4,7 +4,6 @@
 //! up <tag> <pid>         joins the network namespace of a process to the host; may be repeated
 //! down <tag>             takes that away again; of one that is not there, nothing
 //! status <tag>           says whether it is there
-//! own-tap <tap> <uid>    lets a user open a tap of the namespace it is run in; for root alone
 //! ```
 
 use crate::failure::{Failure, Outcome};
@@ -39,7 +38,6 @@ pub enum Request {
     Up { tag: Tag, pid: u32 },
     Down { tag: Tag },
     Status { tag: Tag },
-    OwnTap { tap: String, uid: u32 },
 }
 
 pub fn parse(words: &[String]) -> Outcome<Request> {
@@ -48,8 +46,7 @@ pub fn parse(words: &[String]) -> Outcome<Request> {
         ["up", tag, pid] => Ok(Request::Up { tag: Tag::parse(tag)?, pid: number(pid, "a pid")? }),
         ["down", tag] => Ok(Request::Down { tag: Tag::parse(tag)? }),
         ["status", tag] => Ok(Request::Status { tag: Tag::parse(tag)? }),
-        ["own-tap", tap, uid] => Ok(Request::OwnTap { tap: tap_name(tap)?, uid: number(uid, "a uid")? }),
-        _ => Err(Failure::usage("usage: up <tag> <pid> | down <tag> | status <tag> | own-tap <tap> <uid>")),
+        _ => Err(Failure::usage("usage: up <tag> <pid> | down <tag> | status <tag>")),
     }
 }
 
@@ -60,14 +57,6 @@ fn number(word: &str, what: &str) -> Outcome<u32> {
         Ok(number) if digits && number > 0 => Ok(number),
         _ => Err(Failure::usage(format!("{what} is a number from 1 on"))),
     }
-}
-
-/// `tap` and 12 characters, as all of ours.
-fn tap_name(word: &str) -> Outcome<String> {
-    let ours = word.strip_prefix("tap").is_some_and(|rest| {
-        rest.len() == 12 && rest.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
-    });
-    if ours { Ok(word.into()) } else { Err(Failure::usage("a tap is tap and 12 characters of a-z and 0-9")) }
 }
 
 #[cfg(test)]
@@ -82,10 +71,6 @@ mod tests {
     fn takes_its_words() {
         assert_eq!(parsed("up 0a1b2c 17").unwrap(), Request::Up { tag: Tag("0a1b2c".into()), pid: 17 });
         assert_eq!(parsed("down 0a1b2c").unwrap(), Request::Down { tag: Tag("0a1b2c".into()) });
-        assert_eq!(
-            parsed("own-tap tapabcdefghijk2 1000000003").unwrap(),
-            Request::OwnTap { tap: "tapabcdefghijk2".into(), uid: 1_000_000_003 }
-        );
     }
 
     #[test]
@@ -108,9 +93,6 @@ mod tests {
             "down nx0a1b",
             "status",
             "--help",
-            "own-tap eth0 5",
-            "own-tap tapabcdefghij/2 5",
-            "own-tap tapabcdefghijk2 0",
         ] {
             assert!(parsed(bad).is_err(), "{bad}");
         }

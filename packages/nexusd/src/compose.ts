@@ -84,8 +84,7 @@ export function vmmDrivers(
   hostBootId: string,
   confinement = new Confinement({ keeperProgram: programs.keeper, files: config.vmm.confine }),
 ): VmmDriver[] {
-  const { keeper: keeperProgram, networkHelper: networkHelperProgram } = programs;
-  const needs = { paths, keeperProgram, networkHelperProgram, confinement, kernels, hostBootId };
+  const needs = { paths, keeperProgram: programs.keeper, confinement, kernels, hostBootId };
   return [
     new FirecrackerDriver({ ...needs, configuredBinary: config.vmm.firecracker ?? null }),
     new QemuDriver({ ...needs, configuredBinary: config.vmm.qemu ?? null }),

@@ -21,6 +21,22 @@ export interface Namespaces {
   user: string | null;
 }
 
+/** a file of the host at a second place, where a file has to be */
+export interface Mount {
+  source: string;
+  target: string;
+  readOnly: boolean;
+}
+
+/** what a VMM that becomes another user gets before it does; for root alone */
+export interface Endowment {
+  user: number;
+  /** in a mount namespace of its own */
+  mounts: readonly Mount[];
+  /** of the network namespace; null without an interface */
+  tap: string | null;
+}
+
 export interface KeeperStart {
   /** path of the keeper program */
   program: string;
@@ -37,6 +53,8 @@ export interface KeeperStart {
   log?: string;
   /** the VMM stays in the keeper's own where it is absent */
   namespaces?: Namespaces;
+  /** it stays the keeper's user, and has nothing of its own, where it is absent */
+  endowment?: Endowment;
   /** all that the VMM may open; everything where it is absent */
   reach?: Reach;
   /** whole environment of keeper and VMM, this process's own if absent */
@@ -135,10 +153,21 @@ function keeperArguments(start: KeeperStart): string[] {
     ...option("--log", start.log === undefined ? [] : [start.log]),
     ...option("--network-namespace", start.namespaces === undefined ? [] : [start.namespaces.network]),
     ...option("--user-namespace", start.namespaces?.user == null ? [] : [start.namespaces.user]),
+    ...endow(start.endowment, start.log !== undefined),
     ...option("--may-read", start.reach?.read ?? []),
     ...option("--may-write", start.reach?.write ?? []),
     "--",
     ...start.argv,
+  ];
+}
+
+function endow(endowment: Endowment | undefined, hasLog: boolean): string[] {
+  if (endowment === undefined) return [];
+  const { user, mounts, tap } = endowment;
+  return [
+    ...(hasLog ? ["--log-owner", String(user)] : []),
+    ...(tap === null ? [] : ["--own-tap", tap, String(user)]),
+    ...mounts.flatMap(({ source, target, readOnly }) => [readOnly ? "--mount-read-only" : "--mount", source, target]),
   ];
 }
 

@@ -5,7 +5,15 @@ import type { Confinement } from "../confinement/confinement.ts";
 import { removeRun } from "../confinement/held.ts";
 import { reachOf } from "../confinement/reach.ts";
 import { runPaths } from "../paths.ts";
-import { Keeper, KeeperError, startKeeper, type KeeperStarted, type Reach, type VmmStatus } from "../process/keeper.ts";
+import {
+  Keeper,
+  KeeperError,
+  startKeeper,
+  type Endowment,
+  type KeeperStarted,
+  type Reach,
+  type VmmStatus,
+} from "../process/keeper.ts";
 import type { Manner } from "./kept-run.ts";
 import { plainWords } from "./plain-words.ts";
 
@@ -40,8 +48,8 @@ export interface KeptStart {
   files: Reach | null;
   /** in which the VMM runs, since its interface is there; null where it has none */
   namespaces: { network: string; user: string | null } | null;
-  /** the directory that its jail is made in, which goes with the run; null where it has none */
-  jail: { directory: string; root: string; make(): Promise<void> } | null;
+  /** the directory that its jail is made in, which goes with the run, and what it gets there; null where it has none */
+  jail: { directory: string; root: string; endowment: Endowment; make(): Promise<void> } | null;
   /** whether it writes a log beside its standard streams */
   hasLog: boolean;
   /** Makes what is to lie in the VMM's own directory. */
@@ -106,6 +114,7 @@ async function startHeld(start: KeptStart): Promise<KeeperStarted> {
     cgroups,
     ...(start.hasLog ? { log } : {}),
     ...(reach === null ? {} : { reach }),
+    ...(jail === null ? {} : { endowment: jail.endowment }),
     ...(namespaces === null ? {} : { namespaces }),
     // a service gets it by its launcher, which needs the daemon's own
     ...(launcher.length > 0 ? {} : { env: inherited }),

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { promises as fs } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { jailedCommand, jailOf, makeJail } from "../../src/confinement/jailer.ts";
+import { endowmentOf, jailedCommand, jailOf, makeJail } from "../../src/confinement/jailer.ts";
 import { directory as directoryOf } from "../process/keeper-program.ts";
 import { consoleOf, proveFiles, proveGroup, proveMemory, proveOrphans, startOf } from "./held.ts";
 
@@ -43,12 +43,10 @@ test("a jail holds the guest's files alone, its disks are its user's, and nothin
         jailer,
         firecracker,
         id: "abc",
-        fifos: ["log"],
-        tap: null,
         arguments: ["--api-sock", "/api"],
       }),
       files: null,
-      jail: { ...jail, make: () => makeJail(jail, files) },
+      jail: { ...jail, endowment: endowmentOf(jail, files, null), make: () => makeJail(jail, files) },
       hasLog: true,
     }),
   );

@@ -44,7 +44,6 @@ async function bench(t: TestContext, kind: "qemu" | "firecracker" | "jailed"): P
       socket: "",
     }),
     keeperProgram,
-    networkHelperProgram: join(nativePrograms, "network-helper"),
     // a double needs the checkout
     confinement: new Confinement({ keeperProgram, files: kind !== "firecracker" }),
     kernels,

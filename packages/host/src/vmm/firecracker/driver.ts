@@ -1,4 +1,4 @@
-import { promises as fs } from "node:fs";
+import { chownSync, promises as fs } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { WorkfortError, type VmmStatus } from "@workfort/contract";
@@ -14,7 +14,7 @@ import {
 } from "@workfort/core";
 import * as z from "zod";
 import type { Confinement } from "../../confinement/confinement.ts";
-import { findJailer, jailedCommand, jailOf, makeJail } from "../../confinement/jailer.ts";
+import { endowmentOf, findJailer, jailedCommand, jailOf, makeJail } from "../../confinement/jailer.ts";
 import { filesOf } from "../../confinement/reach.ts";
 import type { Reach } from "../../process/keeper.ts";
 import { makeFifo } from "../../native/libc.ts";
@@ -29,7 +29,7 @@ import { bringUp } from "./bring-up.ts";
 import { probeConfiguration } from "./configuration.ts";
 import { manner } from "./manner.ts";
 import { MetricsFeed } from "./metrics-feed.ts";
-import { hostPlaces, jailedFiles, jailedFifos, jailPlaces, type Places } from "./places.ts";
+import { hostPlaces, jailedFiles, jailPlaces, type Places } from "./places.ts";
 import { firecrackerVersion, refuseVersion } from "./version.ts";
 import { openVsock } from "./vsock.ts";
 
@@ -45,7 +45,6 @@ const programMiB = 16;
 interface Needs {
   paths: Paths;
   keeperProgram: string;
-  networkHelperProgram: string;
   confinement: Confinement;
   configuredBinary: string | null;
   kernels: Kernels;
@@ -96,7 +95,7 @@ export class FirecrackerDriver implements VmmDriver {
         namespaces: spec.network?.namespaces ?? null,
         jail: place.jail,
         hasLog: true,
-        prepare: () => makeFifo(runPaths(spec.directory).metrics),
+        prepare: () => makeMetrics(runPaths(spec.directory).metrics, place.jail?.endowment.user ?? null),
         bringUp: (signal) => bringUp(spec, place.places, (step) => hooks.onStep(step), signal),
       },
       hooks.signal,
@@ -196,12 +195,14 @@ export class FirecrackerDriver implements VmmDriver {
         jailer,
         firecracker: binary,
         id,
-        fifos: jailedFifos,
-        tap: spec.network === null ? null : { name: spec.network.tap, networkHelper: this.#needs.networkHelperProgram },
         arguments: commonArguments(places),
       }),
       files: null,
-      jail: { ...jail, make: () => makeJail(jail, files) },
+      jail: {
+        ...jail,
+        endowment: endowmentOf(jail, files, spec.network?.tap ?? null),
+        make: () => makeJail(jail, files),
+      },
     };
   }
 
@@ -230,6 +231,11 @@ interface Place {
   argv: [string, ...string[]];
   files: Reach | null;
   jail: KeptStart["jail"];
+}
+
+function makeMetrics(path: string, owner: number | null): void {
+  makeFifo(path);
+  if (owner !== null) chownSync(path, owner, owner);
 }
 
 function openly(spec: VmSpec, binary: string): Place {

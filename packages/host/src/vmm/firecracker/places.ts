@@ -27,9 +27,6 @@ const jailNames = {
   vmlinux: "vmlinux",
   initramfs: "initramfs",
 };
-/** FIFOs, which are its user's in a jail */
-export const jailedFifos = [jailNames.log, jailNames.metrics];
-
 /** The paths in a jail, whose root is the VMM's own directory of the run. */
 export function jailPlaces(spec: VmSpec): Places {
   const { api, vsock, log, metrics, vmlinux, initramfs } = jailNames;
