@@ -1,6 +1,6 @@
 import { withDaemon } from "@workfort/testing";
 import { BareFirecracker } from "./bare-firecracker.ts";
-import { paired, timed, type Figure } from "./figures.ts";
+import { median, paired, timed, type Figure } from "./figures.ts";
 import { configFor, createVm } from "./firecracker.ts";
 
 /**
@@ -46,10 +46,13 @@ export async function measure(): Promise<Figure[]> {
       () => untilItBoots(ours),
       () => untilItBoots(byHand),
     );
-    const [boot] = (await daemon.client.call("vm.history", { params })).boots;
-    console.log(
-      `  phases of the last: ${boot?.phases.map((phase) => `${phase.name} ${Math.round(phase.durationMs)} ms`).join(", ")}`,
-    );
+    const { boots } = await daemon.client.call("vm.history", { params });
+    const ready = boots.filter(({ readyAt }) => readyAt !== null).slice(0, rounds);
+    const phases = ready[0]?.phases.map(({ name }) => {
+      const found = ready.flatMap((boot) => boot.phases.filter((phase) => phase.name === name));
+      return `${name} ${Math.round(median(found.map(({ durationMs }) => durationMs)))} ms`;
+    });
+    console.log(`  phases, their medians: ${phases?.join(", ")}`);
     figure = {
       name: "vm start until the agent answers, Firecracker",
       unit: "ms",

@@ -103,21 +103,21 @@ export class Confinement {
       processors: about.limits.vcpuCount + spareProcessors,
       tasks,
     };
-    const held = (group: Group): Promise<void> => writeHeld(directory, { group, jail });
+    const held = (group: Group): void => writeHeld(directory, { group, jail });
     if (grouping.kind === "systemd") {
       const { manager } = grouping;
       const unit = `workfort-${name}.service`;
-      await held({ kind: "systemd", manager, unit });
+      held({ kind: "systemd", manager, unit });
       const { description, env } = about;
       return { launcher: serviceWords({ manager, unit, description, limits, env }), cgroups: [] };
     }
     if (grouping.kind === "cgroup") {
       const cgroups = cgroupPaths(grouping.hierarchies, name);
-      await held({ kind: "cgroup", directories: cgroups });
+      held({ kind: "cgroup", directories: cgroups });
       await makeCgroup(grouping.hierarchies, name, limits);
       return { launcher: [], cgroups };
     }
-    await held({ kind: "none" });
+    held({ kind: "none" });
     return { launcher: [], cgroups: [] };
   }
 

@@ -1,4 +1,4 @@
-import { promises as fs } from "node:fs";
+import { promises as fs, writeFileSync } from "node:fs";
 import * as z from "zod";
 import { readTextIfThere } from "../files.ts";
 import { runPaths } from "../paths.ts";
@@ -17,8 +17,8 @@ const Held = z.object({
 });
 type Held = z.infer<typeof Held>;
 
-export async function writeHeld(directory: string, held: Held): Promise<void> {
-  await fs.writeFile(runPaths(directory).held, JSON.stringify(held), { mode: 0o600 });
+export function writeHeld(directory: string, held: Held): void {
+  writeFileSync(runPaths(directory).held, JSON.stringify(held), { mode: 0o600 });
 }
 
 /** Null where a start died before it held anything. */

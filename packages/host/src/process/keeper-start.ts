@@ -102,8 +102,8 @@ async function runUntilDetached(
   const launched = start.launcher !== undefined && start.launcher.length > 0;
   child.stdout.on("data", (chunk: Buffer) => {
     output = (output + chunk.toString("utf8")).slice(0, keptCharacters);
-    if (!launched || !output.includes("\n")) return;
-    child.kill("SIGKILL"); // the launcher only waits now
+    if (!output.includes("\n")) return;
+    if (launched) child.kill("SIGKILL"); // it only waits now
     resolve(0);
   });
   child.stderr.on("data", (chunk: Buffer) => (errors = (errors + chunk.toString("utf8")).slice(0, keptCharacters)));
@@ -114,15 +114,8 @@ async function runUntilDetached(
       }),
     ),
   );
-  // a failed keeper ends, and "close" tells its code; a good one leaves its streams and lives on
+  // a failed keeper ends, and "close" tells its code; a good one says its line, leaves its streams and lives on
   child.once("close", (code, signal) => resolve(code ?? signal ?? 0));
-  let open = 2;
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.once("close", () => {
-      open -= 1;
-      if (open === 0 && output.includes("\n")) resolve(0);
-    });
-  }
   const late = setTimeout(() => {
     child.kill("SIGKILL");
     reject(
@@ -136,6 +129,7 @@ async function runUntilDetached(
     return { code: await promise, output, errors };
   } finally {
     clearTimeout(late);
+    for (const stream of [child.stdout, child.stderr]) stream.destroy();
     child.unref();
   }
 }

@@ -1,4 +1,4 @@
-import { existsSync, promises as fs } from "node:fs";
+import { existsSync, mkdirSync, symlinkSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { WorkfortError } from "@workfort/contract";
 import type { Confinement } from "../confinement/confinement.ts";
@@ -49,7 +49,7 @@ export interface KeptStart {
   /** in which the VMM runs, since its interface is there; null where it has none */
   namespaces: { network: string; user: string | null } | null;
   /** the directory that its jail is made in, which goes with the run, and what it gets there; null where it has none */
-  jail: { directory: string; root: string; endowment: Endowment; make(): Promise<void> } | null;
+  jail: { directory: string; root: string; endowment: Endowment; make(): void } | null;
   /** whether it writes a log beside its standard streams */
   hasLog: boolean;
   /** Makes what is to lie in the VMM's own directory. */
@@ -69,7 +69,7 @@ export async function startKept(
   if (hasLeftovers) await refuseLiving(directory);
   try {
     if (hasLeftovers) await removeRun(directory);
-    await fs.mkdir(directory, { recursive: true, mode: 0o700 });
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
     signal.throwIfAborted();
     const started = await startHeld(start);
     await bringUpOrEnd(start, keeper, signal);
@@ -96,10 +96,10 @@ async function startHeld(start: KeptStart): Promise<KeeperStarted> {
     env: inherited,
   });
   const { keeper: socketPath, vmm, log } = runPaths(directory);
-  if (jail === null) await fs.mkdir(vmm, { mode: 0o700 });
+  if (jail === null) mkdirSync(vmm, { mode: 0o700 });
   else {
-    await jail.make();
-    await fs.symlink(jail.root, vmm);
+    jail.make();
+    symlinkSync(jail.root, vmm);
   }
   start.prepare?.();
   const reach =
