@@ -7,8 +7,9 @@ import type { BootRecord, RunFacts, VmRecord } from "./records.ts";
 import { canChange } from "./state-machine.ts";
 
 /**
- * What is recorded of the lives of VMs: their states, boots and the intents of what has begun. Nothing waits for the
- * medium: it is for daemons that die, and no VM outlives its host.
+ * What is recorded of the lives of VMs: their states, boots and the intents of what has begun. That one runs, or is to
+ * stop, is on the medium before anybody is told so: after a power failure its restart policy goes by it. That one
+ * starts is not waited for; it is for a daemon that dies.
  */
 export class VmStates {
   readonly #store: Store;
@@ -69,23 +70,29 @@ export class VmStates {
 
   running(live: LiveVm, facts: RunFacts | null, reason: string): void {
     const phases = live.phases.list();
-    this.#store.transaction(() => {
-      this.change(live.vm.id, "running", reason);
-      this.#store.updateBoot(live.vm.id, live.bootNumber, {
-        run: facts,
-        accelerator: facts?.vmm.accelerator ?? null,
-        ...(phases.length === 0 ? {} : { phases }),
-      });
-      this.#dropIntent(live);
-    });
+    this.#store.transaction(
+      () => {
+        this.change(live.vm.id, "running", reason);
+        this.#store.updateBoot(live.vm.id, live.bootNumber, {
+          run: facts,
+          accelerator: facts?.vmm.accelerator ?? null,
+          ...(phases.length === 0 ? {} : { phases }),
+        });
+        this.#dropIntent(live);
+      },
+      { durable: true },
+    );
   }
 
   stopping(live: LiveVm): void {
     const vmId = live.vm.id;
-    this.#store.transaction(() => {
-      this.change(vmId, "stopping", "stop requested");
-      live.intent = this.#store.insertIntent("vm.stop", { vmId });
-    });
+    this.#store.transaction(
+      () => {
+        this.change(vmId, "stopping", "stop requested");
+        live.intent = this.#store.insertIntent("vm.stop", { vmId });
+      },
+      { durable: true },
+    );
   }
 
   ended(live: LiveVm, state: "stopped" | "crashed", reason: string, end: VmmEnd | null): void {

@@ -22,7 +22,7 @@ export interface Namespaces {
 }
 
 /** a file of the host at a second place, where a file has to be */
-export interface Mount {
+interface Mount {
   source: string;
   target: string;
   readOnly: boolean;

@@ -9,14 +9,7 @@ import { Offset, Status, type VmmEnded, type VmmStatus } from "./keeper-status.t
 
 export { KeeperError, type KeeperErrorCode } from "./keeper-answer.ts";
 export type { VmmEnded, VmmStatus } from "./keeper-status.ts";
-export {
-  startKeeper,
-  type Endowment,
-  type KeeperStart,
-  type KeeperStarted,
-  type Mount,
-  type Reach,
-} from "./keeper-start.ts";
+export { startKeeper, type Endowment, type KeeperStart, type KeeperStarted, type Reach } from "./keeper-start.ts";
 
 /** for a one-line answer, ms; a keeper answers at once unless the host is stuck */
 const answerBoundMs = 2_000;

@@ -95,7 +95,11 @@ export class FirecrackerDriver implements VmmDriver {
         namespaces: spec.network?.namespaces ?? null,
         jail: place.jail,
         hasLog: true,
-        prepare: () => makeMetrics(runPaths(spec.directory).metrics, place.jail?.endowment.user ?? null),
+        prepare: () => {
+          const { metrics } = runPaths(spec.directory);
+          makeFifo(metrics);
+          if (place.jail !== null) chownSync(metrics, place.jail.endowment.user, place.jail.endowment.user);
+        },
         bringUp: (signal) => bringUp(spec, place.places, (step) => hooks.onStep(step), signal),
       },
       hooks.signal,
@@ -231,11 +235,6 @@ interface Place {
   argv: [string, ...string[]];
   files: Reach | null;
   jail: KeptStart["jail"];
-}
-
-function makeMetrics(path: string, owner: number | null): void {
-  makeFifo(path);
-  if (owner !== null) chownSync(path, owner, owner);
 }
 
 function openly(spec: VmSpec, binary: string): Place {

@@ -10,6 +10,7 @@ import { untilInterrupted } from "../../interrupt.ts";
 import { text } from "../../parse.ts";
 import { withProgress } from "../../progress.ts";
 
+/** between two steps of progress */
 const tellEveryMs = 1000;
 
 interface Flags {
@@ -107,8 +108,8 @@ class ByteCount {
   #told = this.#begun;
   #from = 0;
   #at = 0;
-  /** null where it is not known */
-  #size: number | null = null;
+  /** 0 where it is not known, as of files of /proc */
+  #size = 0;
 
   constructor(onProgress: (progress: Progress) => void) {
     this.#onProgress = onProgress;
@@ -125,7 +126,7 @@ class ByteCount {
     if (now - this.#told < tellEveryMs) return;
     this.#told = now;
     const rate = (1000 * (this.#at - this.#from)) / Math.max(1, now - this.#begun);
-    const all = this.#size === null ? "" : ` of ${formatBytes(this.#size)}`;
+    const all = this.#at > this.#size ? "" : ` of ${formatBytes(this.#size)}`;
     this.#onProgress({ step: `${formatBytes(this.#at)}${all}, ${formatBytes(rate)}/s` });
   }
 }

@@ -133,15 +133,17 @@ async function decide(
   change: Pick<Change, "files" | "patch">,
   { what, word }: { what: string; word: string },
 ): Promise<"wanted" | "nothing" | "refused"> {
+  if (patch !== undefined) await fs.writeFile(patch, await change.patch("apply"));
+  if (change.files.length === 0) return "nothing";
   if (patch !== undefined) {
-    await fs.writeFile(patch, await change.patch("apply"));
     cli.hint(`git apply ${patch}`);
+    return "nothing";
   }
-  if (change.files.length === 0 || patch !== undefined) return "nothing";
-  const place = [into === undefined ? "" : ` --into ${into}`, branch === undefined ? "" : ` --branch ${branch}`];
-  return yes === true || (await confirm(cli, what, `nexusctl work pull ${word}${place.join("")}`))
-    ? "wanted"
-    : "refused";
+  const flags = Object.entries({ into, branch }).flatMap(([name, value]) =>
+    value === undefined ? [] : [`--${name}`, value],
+  );
+  const again = ["nexusctl work pull", word, ...flags].join(" ");
+  return yes === true || (await confirm(cli, what, again)) ? "wanted" : "refused";
 }
 
 /** The patch, and what it comes to; of a guest's text nothing acts on a terminal. */
