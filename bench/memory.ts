@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { promises as fs } from "node:fs";
 import { connect } from "node:net";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { runTool } from "@workfort/host/process/run.ts";
 import { checkout, eventually, nativePrograms, node, TestDaemon, makeDaemon } from "@workfort/testing";
 import { median, type Figure } from "./figures.ts";
@@ -11,18 +11,18 @@ const rounds = 5;
 
 export async function measure(): Promise<Figure[]> {
   const bundle = join(checkout, "dist");
-  await bundleOf("packages/nexusd/src/main.ts", join(bundle, "nexusd.mjs"));
-  await bundleOf("bench/empty-server.ts", join(bundle, "empty-server.mjs"));
+  const program = await bundleOf("packages/nexusd/src/main.ts", bundle);
+  const emptyProgram = await bundleOf("bench/empty-server.ts", bundle);
   const daemon = await makeDaemon({ env: { NEXUS_PROGRAMS: nativePrograms, NODE_OPTIONS: await nodeFlags() } });
   const idle: number[] = [];
   const empty: number[] = [];
   const figures: Figure[] = [];
   try {
     for (let round = 0; round < rounds; round += 1) {
-      await daemon.start({}, join(bundle, "nexusd.mjs"));
+      await daemon.start({}, program);
       idle.push(await settled(daemon.pid));
       await daemon.stop();
-      empty.push(await emptyServer(join(bundle, "empty-server.mjs"), join(daemon.directory, `empty-${round}`)));
+      empty.push(await emptyServer(emptyProgram, join(daemon.directory, `empty-${round}`)));
     }
     figures.push({
       name: "nexusd idle, bundled",
@@ -32,7 +32,7 @@ export async function measure(): Promise<Figure[]> {
       bound: 1.3,
       rounds,
     });
-    figures.push(...(await ofVms(daemon, join(bundle, "nexusd.mjs"))));
+    figures.push(...(await ofVms(daemon, program)));
   } finally {
     await daemon.dispose();
     await fs.rm(bundle, { recursive: true, force: true });
@@ -40,7 +40,8 @@ export async function measure(): Promise<Figure[]> {
   return figures;
 }
 
-async function bundleOf(entry: string, target: string): Promise<void> {
+/** In pieces that are loaded when they are used, as the source is. */
+async function bundleOf(entry: string, directory: string): Promise<string> {
   await runTool(
     [
       join(checkout, "node_modules/.bin/rolldown"),
@@ -51,13 +52,15 @@ async function bundleOf(entry: string, target: string): Promise<void> {
       "esm",
       "--external",
       "koffi",
-      "--file",
-      target,
-      "--no-codeSplitting",
+      "--dir",
+      directory,
       "--minify",
+      "--charset",
+      "ascii", // one character beyond it, and V8 keeps the source with two bytes each
     ],
     { cwd: checkout },
   );
+  return join(directory, `${basename(entry, ".ts")}.js`);
 }
 
 /** what the launcher gives Node */

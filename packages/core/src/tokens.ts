@@ -14,22 +14,18 @@ const secretPrefix = "wft_";
 /** Tokens with a scope. What a token may touch is asked anew at every use, so that a revocation holds at once. */
 export class Tokens {
   readonly #store: Store;
-  readonly #toolNames: readonly string[];
+  readonly #toolNames: () => Promise<readonly string[]>;
   /** creations under way, by token: two at once may not both take the last place */
   readonly #begun = new Map<string, number>();
 
-  constructor(needs: { store: Store; toolNames: readonly string[] }) {
+  constructor(needs: { store: Store; toolNames: () => Promise<readonly string[]> }) {
     this.#store = needs.store;
     this.#toolNames = needs.toolNames;
   }
 
   /** The answer is the only one that has the secret. */
-  create(request: CreateToken): CreatedToken {
-    const unknown = request.tools?.find((name) => !this.#toolNames.includes(name));
-    if (unknown !== undefined)
-      throw new WorkfortError("not_found", `there is no tool "${unknown}"`, {
-        hint: `there are ${this.#toolNames.join(", ")}`,
-      });
+  async create(request: CreateToken): Promise<CreatedToken> {
+    if (request.tools !== undefined) await this.#requireTools(request.tools);
     const vms = request.vms?.map((reference) => {
       const vm = this.#store.findVm(reference);
       if (vm === null) throw notFound("VM", reference);
@@ -54,6 +50,13 @@ export class Tokens {
     };
     this.#store.transaction(() => this.#store.insertToken(record), { durable: true });
     return { ...present(record), secret };
+  }
+
+  async #requireTools(names: readonly string[]): Promise<void> {
+    const known = await this.#toolNames();
+    const unknown = names.find((name) => !known.includes(name));
+    if (unknown === undefined) return;
+    throw new WorkfortError("not_found", `there is no tool "${unknown}"`, { hint: `there are ${known.join(", ")}` });
   }
 
   list(): Token[] {

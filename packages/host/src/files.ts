@@ -6,7 +6,11 @@ import { WorkfortError } from "@workfort/contract";
 let written = 0;
 
 /** Replaces a file as a whole: readers see the old content or the new, also after a power failure. */
-export async function writeAtomically(path: string, content: string | Uint8Array, mode = 0o600): Promise<void> {
+export async function writeAtomically(
+  path: string,
+  content: string | Uint8Array | AsyncIterable<Uint8Array>,
+  mode = 0o600,
+): Promise<void> {
   await fs.mkdir(dirname(path), { recursive: true, mode: 0o700 });
   const temporary = `${path}.${process.pid}-${(written += 1)}.tmp`;
   try {

@@ -41,7 +41,6 @@ import { SqliteStore } from "@workfort/host/store/sqlite-store.ts";
 import { DriverChooser } from "@workfort/host/vmm/chooser.ts";
 import { FirecrackerDriver } from "@workfort/host/vmm/firecracker/driver.ts";
 import { QemuDriver } from "@workfort/host/vmm/qemu/driver.ts";
-import { toolNames } from "@workfort/mcp/tools";
 import type { Logger } from "pino";
 import type { Config } from "./config/schema.ts";
 import { gatewayProgram, programs } from "./programs.ts";
@@ -195,7 +194,8 @@ export function compose(config: Config, locations: Locations, log: Logger): Part
     vms,
     forwards,
     metrics: new Metrics({ store, supervisor, interfaces }),
-    tokens: new Tokens({ store, toolNames }),
+    // loaded when a token names tools: an idle daemon has no use for them
+    tokens: new Tokens({ store, toolNames: async () => (await import("@workfort/mcp/tools")).toolNames }),
     vmDefaults: config.vm,
     memoryLimitMiB,
     host,

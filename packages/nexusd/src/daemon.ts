@@ -21,7 +21,6 @@ import { forwardHandlers } from "./http/forward-handlers.ts";
 import { fileHandlers } from "./http/file-handlers.ts";
 import { vmHandlers } from "./http/vm-handlers.ts";
 import { lockOrRefuse } from "./lock.ts";
-import { prometheusText } from "./prometheus.ts";
 import { version } from "./version.ts";
 
 /**
@@ -160,6 +159,7 @@ export class Daemon {
 
   async #metrics(): Promise<string> {
     const { store, supervisor, memoryLimitMiB, metrics } = this.#parts;
+    const { prometheusText } = await import("./prometheus.ts"); // only who is asked for metrics needs its library
     return await prometheusText({
       version,
       states: store.listVms().map(({ state }) => state),

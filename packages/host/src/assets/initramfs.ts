@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { promises as fs } from "node:fs";
 import { basename, join } from "node:path";
 import { writeAtomically } from "../files.ts";
-import { writeCpio, type CpioEntry } from "./cpio.ts";
+import { cpioOf, type CpioEntry } from "./cpio.ts";
 
 /**
  * The initramfs of a guest (codex/reference/guest-protocol.md, Boot): the agent as `/init`, and the modules it loads.
@@ -26,16 +26,11 @@ export async function ensureInitramfs(kernelDirectory: string, agentProgram: str
       mode: 0o755,
     })),
     { kind: "characterDevice", path: "dev/console", mode: 0o600, major: 5, minor: 1 },
-    { kind: "file", path: "init", mode: 0o755, content: await fs.readFile(agentProgram) },
+    { kind: "file", path: "init", mode: 0o755, source: agentProgram },
   ];
   for (const name of modules)
-    entries.push({
-      kind: "file",
-      path: `modules/${name}`,
-      mode: 0o644,
-      content: await fs.readFile(join(modulesDirectory, name)),
-    });
-  await writeAtomically(path, writeCpio(entries), 0o644);
+    entries.push({ kind: "file", path: `modules/${name}`, mode: 0o644, source: join(modulesDirectory, name) });
+  await writeAtomically(path, cpioOf(entries), 0o644);
   await removeOthers(kernelDirectory, basename(path));
   return path;
 }

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { testEnvironment } from "@workfort/testing";
 import { extractVmlinux } from "../../src/assets/bzimage.ts";
-import { writeCpio } from "../../src/assets/cpio.ts";
+import { cpioOf } from "../../src/assets/cpio.ts";
 import { ensureInitramfs } from "../../src/assets/initramfs.ts";
 import { selectModules } from "../../src/assets/modules.ts";
 import { runTool } from "../../src/process/run.ts";
@@ -74,11 +74,13 @@ test("a damaged bzImage is refused", async () => {
 
 test("an initramfs is read by cpio as it was written", () =>
   inDirectory(async (directory) => {
-    const archive = writeCpio([
+    const files = { init: "abc", odd: "abcde" };
+    for (const [name, content] of Object.entries(files)) await fs.writeFile(join(directory, name), content);
+    const archive = cpioOf([
       { kind: "directory", path: "dev", mode: 0o755 },
       { kind: "characterDevice", path: "dev/console", mode: 0o600, major: 5, minor: 1 },
-      { kind: "file", path: "init", mode: 0o755, content: Buffer.from("abc") },
-      { kind: "file", path: "odd", mode: 0o644, content: Buffer.from("abcde") },
+      { kind: "file", path: "init", mode: 0o755, source: join(directory, "init") },
+      { kind: "file", path: "odd", mode: 0o644, source: join(directory, "odd") },
     ]);
     await fs.writeFile(join(directory, "a.cpio"), archive);
     const { stdout } = await runTool([

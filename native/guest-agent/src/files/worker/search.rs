@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use fast_glob::glob_match;
 use regex::bytes::{Regex, RegexBuilder};
 use rustix::fs::FsWord;
 use serde::Serialize;
@@ -45,7 +45,7 @@ pub fn search(path: &Path, request: &Search, reply: &mut Reply) -> Done {
     let found = fs::metadata(path).map_err(failed(path))?;
     let mut hunt = Hunt {
         pattern: request.pattern.as_deref().map(|text| pattern(text, request.ignore_case)).transpose()?,
-        names: if request.names.is_empty() { None } else { Some(globs(&request.names, request.ignore_case)?) },
+        names: if request.names.is_empty() { None } else { Some(Globs::new(&request.names, request.ignore_case)?) },
         hidden: request.hidden,
         limit: request.limit as usize,
         deadline: Instant::now() + Duration::from_millis(request.timeout_ms),
@@ -71,7 +71,7 @@ pub fn search(path: &Path, request: &Search, reply: &mut Reply) -> Done {
 
 struct Hunt {
     pattern: Option<Regex>,
-    names: Option<GlobSet>,
+    names: Option<Globs>,
     hidden: bool,
     limit: usize,
     deadline: Instant,
@@ -168,17 +168,50 @@ fn pattern(text: &str, ignore_case: bool) -> Result<Regex, Failure> {
     built.map_err(|why| Failure::bad_request(&format!("pattern: {why}")))
 }
 
-/// A glob without a slash is of the name alone, wherever it is.
-fn globs(texts: &[String], ignore_case: bool) -> Result<GlobSet, Failure> {
-    let refuse = |why: globset::Error| Failure::bad_request(&format!("names: {why}"));
-    let mut set = GlobSetBuilder::new();
-    for text in texts {
-        let whole = if text.contains('/') { text.clone() } else { format!("**/{text}") };
-        set.add(
-            GlobBuilder::new(&whole).literal_separator(true).case_insensitive(ignore_case).build().map_err(refuse)?,
-        );
+struct Globs {
+    patterns: Vec<String>,
+    ignore_case: bool,
+}
+
+impl Globs {
+    /// A glob without a slash is of the name alone, wherever it is.
+    fn new(texts: &[String], ignore_case: bool) -> Result<Self, Failure> {
+        let mut patterns = Vec::with_capacity(texts.len());
+        for text in texts {
+            if let Some(unclosed) = unclosed(text) {
+                return Err(Failure::bad_request(&format!("names: {text}: {unclosed} is not closed")));
+            }
+            let whole = if text.contains('/') { text.clone() } else { format!("**/{text}") };
+            patterns.push(if ignore_case { whole.to_lowercase() } else { whole });
+        }
+        Ok(Self { patterns, ignore_case })
     }
-    set.build().map_err(refuse)
+
+    fn is_match(&self, path: &Path) -> bool {
+        if self.ignore_case {
+            let path = path.to_string_lossy().to_lowercase();
+            return self.patterns.iter().any(|pattern| glob_match(pattern, &path));
+        }
+        self.patterns.iter().any(|pattern| glob_match(pattern, path.as_os_str().as_encoded_bytes()))
+    }
+}
+
+/// The matcher takes a glob that does not end for one that matches nothing; whoever asks is to hear of it.
+fn unclosed(glob: &str) -> Option<char> {
+    let mut open = Vec::new();
+    let mut characters = glob.chars();
+    while let Some(character) = characters.next() {
+        let in_class = open.last() == Some(&'[');
+        match character {
+            '\\' if characters.next().is_none() => return Some('\\'),
+            '[' if !in_class => open.push('['),
+            ']' if in_class => drop(open.pop()),
+            '{' if !in_class => open.push('{'),
+            '}' if open.last() == Some(&'{') => drop(open.pop()),
+            _ => {}
+        }
+    }
+    open.pop()
 }
 
 /// The part of a line around its match.
@@ -193,4 +226,53 @@ fn is_made_up(path: &Path) -> bool {
     const SYSFS: FsWord = 0x6265_6572;
     const CGROUP2: FsWord = 0x6367_7270;
     rustix::fs::statfs(path).is_ok_and(|found| [PROC, SYSFS, CGROUP2].contains(&found.f_type))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matches(glob: &str, ignore_case: bool, path: &str) -> bool {
+        Globs::new(&[glob.to_owned()], ignore_case).ok().unwrap().is_match(Path::new(path))
+    }
+
+    #[test]
+    fn a_glob_without_a_slash_is_of_the_name_and_one_with_it_of_the_path() {
+        for (glob, path, meant) in [
+            ("*.rs", "main.rs", true),
+            ("*.rs", "a/b/main.rs", true),
+            ("*.rs", "a/main.rss", false),
+            ("main.?s", "a/main.rs", true),
+            ("a/*.rs", "a/main.rs", true),
+            ("a/*.rs", "a/b/main.rs", false),
+            ("a/**/*.rs", "a/main.rs", true),
+            ("a/**/*.rs", "a/b/c/main.rs", true),
+            ("*.{rs,ts}", "a/main.ts", true),
+            ("*.{rs,ts}", "a/main.js", false),
+            ("[a-m]*.rs", "main.rs", true),
+            ("[!a-m]*.rs", "main.rs", false),
+            ("\\*.rs", "*.rs", true),
+            ("\\*.rs", "a.rs", false),
+            (".*", ".hidden", true),
+            ("*.RS", "main.rs", false),
+        ] {
+            assert_eq!(matches(glob, false, path), meant, "{glob} of {path}");
+        }
+        assert!(matches("*.RS", true, "a/Main.rs"));
+        assert!(matches("\u{c4}*", true, "\u{e4}b"));
+    }
+
+    #[test]
+    fn a_glob_that_does_not_end_is_refused() {
+        for glob in ["[a", "{a,b", "a\\", "{a,[b}", "[]"] {
+            let refused = Globs::new(&[glob.to_owned()], false).is_err();
+            assert_eq!(refused, glob != "[]", "{glob}");
+        }
+    }
+
+    #[test]
+    fn alternatives_upon_alternatives_do_not_take_for_ever() {
+        let glob = format!("{}b", "{a,a}".repeat(40));
+        assert!(!matches(&glob, false, &"a".repeat(60)));
+    }
 }
