@@ -1,36 +1,24 @@
-import { promises as fs } from "node:fs";
-import { GuestSession } from "@workfort/host/guest/session.ts";
-import { connectToVmm } from "@workfort/host/process/unix-socket.ts";
-import { openChannel } from "@workfort/host/vmm/qemu/hello.ts";
-import { readOutputStream, type SetNetworkPolicy } from "@workfort/contract";
-import type { AttachedNetwork } from "@workfort/core";
+import type { SetNetworkPolicy } from "@workfort/contract";
 import { addresses, discardPort, withWorkplace, writeQuestion, type Guest, type Workplace } from "@workfort/testing";
-import { BareVm } from "./bare-vm.ts";
-import { makeBridgeByHand, removeBridgeByHand } from "./by-hand-network.ts";
-import { paired, type Figure } from "./figures.ts";
+import { BridgeByHand } from "./by-hand-network.ts";
+import { median, type Figure } from "./figures.ts";
 
 /**
- * A guest's network beside the same VM on a bridge, a tap and NAT made by hand on the same machine; both speak with a
- * server on the other side of that machine's wire. Times are the guest's own.
+ * A guest's network beside a bridge and NAT made by hand on the same machine; over both it speaks with a server on the
+ * other side of that machine's wire. Times are the guest's own.
  *
- * Two QEMUs of the same arguments differ for as long as they live, by a tenth and more: where their memory lies, and on
- * which processor they came to be. So there are several pairs of VMs, and a figure is the pair's in the middle.
+ * Two QEMUs of the same arguments differ by a tenth and more for as long as they live, so it is one VM that is plugged
+ * from one bridge to the other and back, and there are several of them.
  */
-const pairs = 11;
-/** of each measurement within a pair of VMs */
-const rounds = 3;
+const vms = 3;
+/** of each measurement in each VM */
+const rounds = 6;
 const memoryMiB = 256;
 const { shared } = addresses.places;
 /** sent in one connection */
-const throughputMiB = 96;
-const requests = 300;
-const questions = 750;
-
-/** What the machine's other work has disturbed least. */
-const least = (values: readonly number[]): number => Math.min(...values);
-
-/** what it takes of the guest's clock, ms */
-type Measured = (script: string) => Promise<number>;
+const throughputMiB = 512;
+const requests = 1500;
+const questions = 3000;
 
 const clock = `use Socket; sub now { open(my $f, "<", "/proc/uptime"); return 1000 * (split / /, <$f>)[0]; }
 sub to { my ($a, $p) = @_; socket(my $s, AF_INET, SOCK_STREAM, 0); connect($s, pack_sockaddr_in($p, inet_aton($a))) or die "$!"; return $s; }
@@ -100,93 +88,66 @@ const stages: readonly { policy: SetNetworkPolicy; comparisons: readonly Compari
 ];
 
 export async function measure(): Promise<Figure[]> {
-  const ofPairs: Figure[][] = [];
+  const found = new Map<Comparison, Times>();
   await withWorkplace({}, async (workplace) => {
-    const attached = await makeBridgeByHand(workplace.internet);
-    try {
-      for (let pair = 0; pair < pairs; pair += 1) ofPairs.push(await measurePair(workplace, attached));
-    } finally {
-      await removeBridgeByHand(workplace.internet);
-    }
+    for (let count = 0; count < vms; count += 1) await measureVm(workplace, found);
   });
-  return (ofPairs[0] ?? []).map((_, at) => middle(ofPairs.flatMap((figures) => figures[at] ?? [])));
+  return [...found].map(([{ name, bound }, { ours, byHand }]) => {
+    const ratios = ours.map((time, round) => time / (byHand[round] ?? Number.NaN));
+    console.log(`  ${name}: ${ratios.map((ratio) => ratio.toFixed(2)).join(", ")}`);
+    return { name, unit: "ms", bound, value: median(ours), baseline: median(byHand), rounds: ours.length };
+  });
 }
 
-async function measurePair(workplace: Workplace, attached: AttachedNetwork): Promise<Figure[]> {
+/** of one comparison, ms of the guest's clock, round by round */
+interface Times {
+  ours: number[];
+  byHand: number[];
+}
+
+async function measureVm(workplace: Workplace, found: Map<Comparison, Times>): Promise<void> {
   const { client } = workplace.daemon;
   const guest = await workplace.startVm("dev", { mode: "open" }, { memoryMiB });
-  const byHand = await BareVm.prepare(memoryMiB, attached);
+  const bridge = await BridgeByHand.make(workplace.internet, guest);
   try {
-    await byHand.start();
-    const { running } = await client.call("vm.get", { params: { vm: "dev" } });
-    if (running !== null) await joinOwnGroups(running.pid);
-    const session = new GuestSession(
-      await openChannel(() => connectToVmm(byHand.agentSocket), AbortSignal.timeout(60_000)),
-    );
-    const figures: Figure[] = [];
     for (const { policy, comparisons } of stages) {
       await guest.setPolicy(policy);
-      for (const comparison of comparisons)
-        figures.push(await compare(comparison, measuredInVm(guest), measuredByHand(session)));
+      for (const comparison of comparisons) {
+        const times = found.get(comparison) ?? { ours: [], byHand: [] };
+        found.set(comparison, times);
+        await compare(comparison, guest, bridge, times);
+      }
     }
-    session.destroy();
-    return figures;
   } finally {
-    await byHand.end();
+    await bridge.remove();
     await client.call("vm.kill", { params: { vm: "dev" } });
     await client.call("vm.delete", { params: { vm: "dev" } });
   }
 }
 
-async function compare(comparison: Comparison, inOurs: Measured, inOther: Measured): Promise<Figure> {
-  const [ours, byHand] = [() => inOurs(comparison.ours), () => inOther(comparison.byHand)];
+async function compare(comparison: Comparison, guest: Guest, bridge: BridgeByHand, times: Times): Promise<void> {
+  const ours = async (): Promise<number> => {
+    await bridge.unplug();
+    return await measured(guest, comparison.ours);
+  };
+  const byHand = async (): Promise<number> => {
+    await bridge.plug();
+    return await measured(guest, comparison.byHand);
+  };
   for (const run of [ours, byHand]) await run(); // what is first runs slowly, on both sides
-  const { name, bound } = comparison;
-  return { name, unit: "ms", bound, ...(await paired(rounds, ours, byHand, least)) };
-}
-
-/** The figure whose ratio lies in the middle. */
-function middle(figures: readonly Figure[]): Figure {
-  const ratio = ({ value, baseline }: Figure): number => value / (baseline ?? Number.NaN);
-  const sorted = figures.toSorted((one, other) => ratio(one) - ratio(other));
-  const [first, found] = [sorted[0], sorted[Math.floor(sorted.length / 2)]];
-  if (first === undefined || found === undefined) throw new Error("nothing was measured");
-  console.log(`  ${found.name}: ${sorted.map((figure) => ratio(figure).toFixed(2)).join(", ")}`);
-  return { ...found, rounds: sorted.reduce((sum, figure) => sum + figure.rounds, 0) };
-}
-
-/** Puts a VMM under the limits that the bench itself has, as the one by hand is: only the networks shall differ. */
-async function joinOwnGroups(pid: number): Promise<void> {
-  for (const line of (await fs.readFile("/proc/self/cgroup", "utf8")).trim().split("\n")) {
-    const [, controllers = "", path = ""] = line.split(":");
-    const group = `/sys/fs/cgroup/${controllers.replace("name=", "")}${path}`;
-    await fs.writeFile(`${group}/cgroup.procs`, String(pid)).catch(() => {}); // one that is not mounted
+  for (let round = 0; round < rounds; round += 1) {
+    // neither is always the one that follows the other
+    if (round % 2 === 0) times.ours.push(await ours());
+    times.byHand.push(await byHand());
+    if (round % 2 === 1) times.ours.push(await ours());
   }
+  await bridge.unplug();
 }
 
-function measuredInVm(guest: Guest): Measured {
-  return async (script) => {
-    const body = { argv: ["perl", "-e", script], timeoutMs: 600_000 };
-    const { exitCode, stdout, stderr } = await guest.daemon.client.call("vm.exec", {
-      params: { vm: guest.name },
-      body,
-    });
-    if (exitCode !== 0) throw new Error(stderr);
-    return Number(stdout);
-  };
-}
-
-function measuredByHand(session: GuestSession): Measured {
-  return async (script) => {
-    const argv = ["perl", "-e", script];
-    const { body } = await session.request({ method: "POST", path: "/v1/processes", body: { argv, attach: true } });
-    let text = "";
-    let errors = "";
-    for await (const frame of readOutputStream(body)) {
-      if (frame.kind === "stdout") text += frame.bytes.toString();
-      if (frame.kind === "stderr") errors += frame.bytes.toString();
-    }
-    if (text === "") throw new Error(errors);
-    return Number(text);
-  };
+/** What the script takes of the guest's clock, ms. */
+async function measured(guest: Guest, script: string): Promise<number> {
+  const body = { argv: ["perl", "-e", script], timeoutMs: 600_000 };
+  const { exitCode, stdout, stderr } = await guest.daemon.client.call("vm.exec", { params: { vm: guest.name }, body });
+  if (exitCode !== 0) throw new Error(stderr);
+  return Number(stdout);
 }

@@ -22,6 +22,8 @@ pub struct Arguments {
     /// what the program enters before it is executed
     pub user_namespace: Option<PathBuf>,
     pub network_namespace: Option<PathBuf>,
+    /// whether the program may not use what root could, whose name it keeps
+    pub no_capabilities: bool,
     /// given away in the network namespace
     pub tap: Option<Tap>,
     /// made in a mount namespace of the program's own
@@ -63,6 +65,7 @@ pub fn parse(words: Vec<OsString>) -> Result<Arguments, String> {
     let mut log_owner = None;
     let mut user_namespace = None;
     let mut network_namespace = None;
+    let mut no_capabilities = false;
     let mut tap = None;
     let mut mounts = Vec::new();
     let mut reach = Reach::default();
@@ -71,6 +74,10 @@ pub fn parse(words: Vec<OsString>) -> Result<Arguments, String> {
         let name = word.to_string_lossy().into_owned();
         if name == "--" {
             break;
+        }
+        if name == "--no-capabilities" {
+            no_capabilities = true;
+            continue;
         }
         let mut next = || words.next().ok_or_else(|| format!("{name} needs a value"));
         let value = next()?;
@@ -113,6 +120,7 @@ pub fn parse(words: Vec<OsString>) -> Result<Arguments, String> {
         log_owner,
         user_namespace,
         network_namespace,
+        no_capabilities,
         tap,
         mounts,
         reach,

@@ -1,5 +1,6 @@
 //! The namespaces that the program is in from before it is executed; the keeper stays outside. In a user namespace the
-//! program would be root over all that belongs to it, taps and rules as well, so it holds no capability there. A mount
+//! program would be root over all that belongs to it, taps and rules as well, so it holds no capability there, nor where
+//! root's keeper is told to leave it none. A mount
 //! namespace of its own has files of the host at second places, which go with the program.
 
 use std::ffi::{CString, NulError, OsStr};
@@ -60,7 +61,7 @@ impl Namespaces {
             let (source, target) = paths.map_err(|why| Failure::new(&shown, why))?;
             steps.push((shown, Step::Mount { source, target, read_only: *read_only }));
         }
-        if arguments.user_namespace.is_some() {
+        if arguments.user_namespace.is_some() || arguments.no_capabilities {
             steps.push(("capabilities".into(), Step::DropCapabilities));
         }
         Ok(Namespaces { steps })

@@ -204,6 +204,23 @@ fn root_s_program_enters_a_network_namespace_and_stays_what_it_is() {
 }
 
 #[test]
+fn root_s_program_holds_no_capability_where_it_is_to_have_none() {
+    if !is_root() {
+        return;
+    }
+    let holder = Holder::of_root();
+    let namespace = holder.namespace("net");
+    let options = ["--console-bytes", "65536", "--network-namespace", &namespace, "--no-capabilities"];
+    let script = "id -u; ip link add v0 type veth 2>/dev/null; echo $?; chroot / true 2>/dev/null; echo $?; read line";
+    let kept = keep_with(&options, &["sh", "-c", script], |_| {});
+    kept.await_console("0\n2\n125\n");
+    let status = fs::read_to_string(format!("/proc/{}/status", kept.vmm)).unwrap();
+    for set in CAPABILITIES {
+        assert_eq!(field(&status, set), "0000000000000000", "{set}");
+    }
+}
+
+#[test]
 fn refuses_what_only_root_may() {
     let (directory, mut command) = command_of_nobody(&["--network-namespace", "/proc/self/ns/net"], &["true"]);
     let output = command.output().unwrap();

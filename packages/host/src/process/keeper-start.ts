@@ -53,6 +53,8 @@ export interface KeeperStart {
   log?: string;
   /** the VMM stays in the keeper's own where it is absent */
   namespaces?: Namespaces;
+  /** it holds no capability, whoever's name it has; not for what has to become another user */
+  noCapabilities?: boolean;
   /** it stays the keeper's user, and has nothing of its own, where it is absent */
   endowment?: Endowment;
   /** all that the VMM may open; everything where it is absent */
@@ -147,6 +149,7 @@ function keeperArguments(start: KeeperStart): string[] {
     ...option("--log", start.log === undefined ? [] : [start.log]),
     ...option("--network-namespace", start.namespaces === undefined ? [] : [start.namespaces.network]),
     ...option("--user-namespace", start.namespaces?.user == null ? [] : [start.namespaces.user]),
+    ...(start.noCapabilities === true ? ["--no-capabilities"] : []),
     ...endow(start.endowment, start.log !== undefined),
     ...option("--may-read", start.reach?.read ?? []),
     ...option("--may-write", start.reach?.write ?? []),

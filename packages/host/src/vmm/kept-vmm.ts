@@ -114,7 +114,8 @@ async function startHeld(start: KeptStart): Promise<KeeperStarted> {
     cgroups,
     ...(start.hasLog ? { log } : {}),
     ...(reach === null ? {} : { reach }),
-    ...(jail === null ? {} : { endowment: jail.endowment }),
+    // a jailer needs root's to make its jail, and gives them up; nobody else has any to lose
+    ...(jail === null ? { noCapabilities: process.getuid?.() === 0 } : { endowment: jail.endowment }),
     ...(namespaces === null ? {} : { namespaces }),
     // a service gets it by its launcher, which needs the daemon's own
     ...(launcher.length > 0 ? {} : { env: inherited }),
