@@ -27,7 +27,10 @@ export class BridgeByHand {
     const addresses = there.flatMap(({ addr_info: infos }) => infos.filter(({ scope }) => scope === "global"));
     await host.ip([
       `link add brbyhand address ${there[0]?.address} type bridge`,
-      ...addresses.map(({ local, prefixlen }) => `address add ${local}/${prefixlen} dev brbyhand${local.includes(":") ? " nodad" : ""}`),
+      ...addresses.map(
+        ({ local, prefixlen }) =>
+          `address add ${local}/${prefixlen} dev brbyhand${local.includes(":") ? " nodad" : ""}`,
+      ),
       `address add ${mark}/32 dev brbyhand`,
       "link set brbyhand addrgenmode none up",
       // with one port or the other it is never down, so that the host's addresses stay what they are

@@ -12,13 +12,14 @@ import { median, type Figure } from "./figures.ts";
  */
 const vms = 3;
 /** of each measurement in each VM */
-const rounds = 6;
+const rounds = 8;
 const memoryMiB = 256;
 const { shared } = addresses.places;
 /** sent in one connection */
-const throughputMiB = 512;
-const requests = 1500;
-const questions = 3000;
+const throughputMiB = 256;
+const requests = 600;
+/** as many as a guest may ask at once without being held back */
+const questions = 750;
 
 const clock = `use Socket; sub now { open(my $f, "<", "/proc/uptime"); return 1000 * (split / /, <$f>)[0]; }
 sub to { my ($a, $p) = @_; socket(my $s, AF_INET, SOCK_STREAM, 0); connect($s, pack_sockaddr_in($p, inet_aton($a))) or die "$!"; return $s; }

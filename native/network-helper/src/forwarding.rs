@@ -1,6 +1,7 @@
 //! The host has to pass on what comes from a link, and the answers to it. Only where it does not do so already is that
 //! switched on, on the interfaces that lead outside alone, and what was switched is kept in a table of nftables, so that
-//! it is there as long as the switch is, and can be put back when the last link goes.
+//! it is there as long as the switch is, and can be put back when the last link goes. Each link bears a copy as its
+//! alias: a firewall that is loaded anew takes the table away, but no link.
 //!
 //! IPv6 has no switch for one interface before Linux 6.17 (`force_forwarding`), and the one for all makes a host deaf to
 //! its router's advertisements: there it is left alone, and guests have no IPv6 unless the host is a router already.
@@ -12,6 +13,8 @@ use crate::failure::{Failure, Outcome};
 use crate::tools;
 
 const TABLE: &str = "workfort_forwarding";
+/// first word of the alias that a link bears
+const ALIAS: &str = "workfort-forwarding";
 
 /// one of the two families, as the kernel's files and our sets name it
 #[derive(Clone, Copy)]
@@ -76,8 +79,9 @@ pub fn switch_on(family: Family, link: &str) -> Outcome<bool> {
     }
     let off: Vec<&String> = outward.iter().filter(|name| reads(&family.switch(name), "0")).collect();
     if !off.is_empty() {
-        remember(family, &off)?;
+        remember(family, off.iter().copied())?;
     }
+    let _ = mark(link); // one that is too long for an alias is in the table alone
     for name in off.iter().map(|name| name.as_str()).chain([link]) {
         write(&family.switch(name), "1")?;
     }
@@ -110,9 +114,38 @@ pub fn switch_back() -> Outcome<()> {
     tools::nft(&["delete", "table", "inet", TABLE]).map(drop)
 }
 
+/// Makes the table again from what the links bear; to be called before one of them is taken away.
+pub fn recall() -> Outcome<()> {
+    let links = tools::ip(&["-o", "link", "show", "type", "veth"], None)?;
+    for family in [Family::Ipv4, Family::Ipv6] {
+        let interfaces = borne(&links, family);
+        if !interfaces.is_empty() {
+            remember(family, &interfaces)?;
+        }
+    }
+    Ok(())
+}
+
+/// Has a link bear what is remembered.
+fn mark(link: &str) -> Outcome<()> {
+    let Ok(listed) = tools::nft(&["list", "table", "inet", TABLE]) else { return Ok(()) };
+    let of = |family: Family| format!("{}={}", family.name(), remembered(&listed, family).join(","));
+    let alias = format!("{ALIAS} {} {}", of(Family::Ipv4), of(Family::Ipv6));
+    tools::ip(&["link", "set", "dev", link, "alias", &alias], None).map(drop)
+}
+
+/// What the links of workplaces bear of a family, as `ip -o link` prints it; only root can write it.
+fn borne(links: &str, family: Family) -> BTreeSet<String> {
+    let head = format!("{}=", family.name());
+    let aliases = links.lines().filter_map(|line| line.split_once(&format!("alias {ALIAS} ")));
+    let words = aliases.flat_map(|(_, alias)| alias.split(['\\', ' ']));
+    let names = words.filter_map(|word| word.strip_prefix(&head)).flat_map(|names| names.split(','));
+    names.filter(|name| is_interface(name)).map(String::from).collect()
+}
+
 /// Written before the switch is moved.
-fn remember(family: Family, interfaces: &[&String]) -> Outcome<()> {
-    let names: Vec<String> = interfaces.iter().map(|name| format!("\"{name}\"")).collect();
+fn remember<'a>(family: Family, interfaces: impl IntoIterator<Item = &'a String>) -> Outcome<()> {
+    let names: Vec<String> = interfaces.into_iter().map(|name| format!("\"{name}\"")).collect();
     let set = family.name();
     tools::nft_script(&format!(
         "add table inet {TABLE}\n\
@@ -143,6 +176,16 @@ fn write(path: &str, value: &str) -> Outcome<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn finds_what_links_bear() {
+        let links = "5: nx0a0b0c@if2: <UP> mtu 1500 qdisc noqueue\\    link/ether 02:00:00:00:00:01 brd ff:ff:ff:ff:ff:ff link-netnsid 0\\    alias workfort-forwarding ipv4=eth0,wlan0 ipv6=\n\
+                     7: veth1@if2: <UP> mtu 1500\\    alias workfort-forwarding-of-others ipv4=lo\n\
+                     8: nx0a0b0d@if2: <UP> mtu 1500\\    alias workfort-forwarding ipv4=eth1 ipv6=eth0\n";
+        let of = |family| borne(links, family).into_iter().collect::<Vec<_>>();
+        assert_eq!(of(Family::Ipv4), ["eth0", "eth1", "wlan0"]);
+        assert_eq!(of(Family::Ipv6), ["eth0"]);
+    }
 
     #[test]
     fn finds_the_interfaces_of_default_routes() {

@@ -34,6 +34,7 @@ pub fn up(tag: &Tag, pid: u32, caller: &Caller) -> Outcome<String> {
     let ends = match ends {
         Some(ends) if is_there => ends,
         _ => {
+            forwarding::recall()?;
             remove(tag)?;
             drop_strays(caller)?;
             refuse_more(caller)?;
@@ -54,6 +55,7 @@ pub fn up(tag: &Tag, pid: u32, caller: &Caller) -> Outcome<String> {
 }
 
 pub fn down(tag: &Tag, caller: &Caller) -> Outcome<()> {
+    forwarding::recall()?;
     match owner(tag)? {
         Some((uid, _)) if uid != caller.uid && caller.uid != 0 => return Err(not_yours(tag)),
         // an interface without a table is nobody's, and so root's

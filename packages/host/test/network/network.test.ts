@@ -142,8 +142,9 @@ test("reconcile removes what nobody has, and makes again what is missing", async
 });
 
 for (const way of ["root", "helper"] as const)
-  test(`${way}: where others take a part of the uplink away, it is made again, at once by reconcile`, async (t) => {
+  test(`${way}: where others take a part of the uplink away, it is made again, at once by reconcile, and leaves no trace`, async (t) => {
     const { host } = await makeHost(t);
+    const before = await picture(host);
     const daemon = await makeDaemon(t, way, host);
     await daemon.call("attach", guest(2));
     const link = async (): Promise<string> =>
@@ -169,6 +170,8 @@ for (const way of ["root", "helper"] as const)
       );
     }
     assert.deepEqual(await daemon.call("reconcile", [guest(2)]), []);
+    await daemon.call("reset");
+    assert.equal(await picture(host), before);
   });
 
 for (const way of ways)
