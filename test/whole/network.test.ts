@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { promises as fs } from "node:fs";
 import { test } from "node:test";
 import { withWorkplace } from "@workfort/testing";
 import { changeProofs } from "../network/changes.ts";
 import { closedProofs } from "../network/closed-places.ts";
+import { namespaceOf } from "../network/deaths.ts";
 import { nameProofs } from "../network/names.ts";
 import { neighbourProofs } from "../network/neighbours.ts";
 import { prove, workerPolicy } from "../network/proof.ts";
@@ -15,6 +17,12 @@ test("the network of guests, from inside two of them: every yes and every no", (
       workplace.startVm("stroller", { mode: "open" }),
     ]);
     const stage = { workplace, worker, stroller };
+    const vmm = await fs.readFile((await namespaceOf(worker.id)).replace("ns/net", "status"), "utf8");
+    assert.deepEqual(
+      vmm.match(/^Uid:\t\d+|^Cap(?:Prm|Eff|Bnd):\t0+$/gm)?.length,
+      4,
+      "a VMM of root's holds no capability",
+    );
     const proofs = [nameProofs, webProofs, closedProofs, neighbourProofs, changeProofs];
     await prove(context, stage, proofs.flat());
 
