@@ -43,7 +43,10 @@ export const configFor = (program: string, confine: boolean): string =>
 /** Makes VM `dev`, once Firecracker has been found to work. */
 export async function createVm(daemon: TestDaemon, memoryMiB: number): Promise<void> {
   await daemon.importBase();
-  await daemon.client.call("vm.create", { body: { name: "dev", image: "base", memoryMiB } });
+  await daemon.client.call("vm.create", {
+    // the one by hand has no interface either
+    body: { name: "dev", image: "base", memoryMiB, network: { enabled: false } },
+  });
   await eventually(
     async () => (await daemon.client.call("system.status")).vmm,
     ({ usable }) => usable,

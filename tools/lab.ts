@@ -15,8 +15,8 @@ import { makeTestStore } from "./test-store.ts";
  */
 const suite = ["jailer", "lifecycle", "pause", "drives", "survival"].map((name) => `test/whole/${name}.test.ts`);
 const labMemoryMiB = 6144;
-/** on two processors Node's compiler fails now and then under emulation */
-const labProcessors = 1;
+/** with one, what the daemon does beside a boot would delay its guest as on no host */
+const labProcessors = 2;
 const storeBytes = 8 * 1024 ** 3; // sparse
 /** Node itself, its code emulated, crashes now and then: that is no answer, and the file is run again. */
 const mostAttempts = 3;

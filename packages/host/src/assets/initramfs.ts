@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { promises as fs } from "node:fs";
+import { existsSync, promises as fs, readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { writeAtomically } from "../files.ts";
 import { cpioOf, type CpioEntry } from "./cpio.ts";
@@ -9,16 +9,18 @@ import { cpioOf, type CpioEntry } from "./cpio.ts";
  * It is made by the daemon from the agent it was built with, so the two always speak the same protocol.
  */
 export async function ensureInitramfs(kernelDirectory: string, agentProgram: string): Promise<string> {
-  // by its facts: this is asked at each start, and its content would take as long as all else before the spawn
-  const { size, mtimeNs, ino } = await fs.stat(agentProgram, { bigint: true });
+  // by its facts, without other threads: this is asked at each start, and its content would take as long as all else
+  const { size, mtimeNs, ino } = statSync(agentProgram, { bigint: true });
   const modulesDirectory = join(kernelDirectory, "modules");
-  const modules = (await fs.readdir(modulesDirectory)).filter((name) => name.endsWith(".ko")).toSorted();
+  const modules = readdirSync(modulesDirectory)
+    .filter((name) => name.endsWith(".ko"))
+    .toSorted();
   const digest = createHash("sha256")
     .update([size, mtimeNs, ino, ...modules].join("\0"))
     .digest("hex")
     .slice(0, 16);
   const path = join(kernelDirectory, `initramfs-${digest}.cpio`);
-  if (await exists(path)) return path;
+  if (existsSync(path)) return path;
   const entries: CpioEntry[] = [
     ...["dev", "proc", "sys", "newroot", "modules"].map((name) => ({
       kind: "directory" as const,
@@ -41,11 +43,4 @@ async function removeOthers(directory: string, kept: string): Promise<void> {
     if (/^initramfs-[0-9a-f]{16}\.cpio$/.test(name) && name !== kept)
       await fs.rm(join(directory, name), { force: true });
   }
-}
-
-async function exists(path: string): Promise<boolean> {
-  return await fs.access(path).then(
-    () => true,
-    () => false,
-  );
 }
