@@ -28,7 +28,8 @@ test("tells who was started, and that it runs", async (t) => {
 });
 
 test("the keeper leads its own session and holds none of this process's descriptors", async (t) => {
-  const { keeperPid } = await keep(t, ["sleep", "60"]);
+  const { keeper, keeperPid } = await keep(t, ["sleep", "60"]);
+  await keeper.status(); // it serves once it has left the streams that it said its line on
   const stat = await fs.readFile(`/proc/${keeperPid}/stat`, "utf8");
   assert.equal(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[3], String(keeperPid), "session");
   for (const fd of ["0", "1", "2"]) assert.equal(await fs.readlink(`/proc/${keeperPid}/fd/${fd}`), "/dev/null");
