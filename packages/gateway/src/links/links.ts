@@ -1,6 +1,7 @@
 import { promises as fs } from "node:fs";
 import type { GatewaySettings, GatewayVm } from "@workfort/host/network/gateway-protocol.ts";
 import { runTool } from "@workfort/host/process/run.ts";
+import { Neighbours } from "./neighbours.ts";
 
 const timeoutMs = 30_000;
 /** locally administered; without one of its own a bridge takes that of a port, and changes it when the port goes */
@@ -59,15 +60,16 @@ export class Links {
         `link set dev ${tap} up`,
       ]),
     );
-    const neighbours = vms.flatMap(({ macAddress, ipv4, ipv6 }) =>
-      [ipv4, ipv6].map((address) => `neigh replace ${address} lladdr ${macAddress} dev ${bridge} nud permanent`),
-    );
-    const entries = vms.map(({ tap, macAddress }) => `fdb replace ${macAddress} dev ${tap} master static`);
-    // each of them first has itself told of every interface there is, so they do it at the same time
-    await Promise.all([
-      ip(neighbours),
-      runTool(["bridge", "-batch", "-"], { input: `${entries.join("\n")}\n`, timeoutMs }),
-    ]);
+    const neighbours = new Neighbours();
+    try {
+      const bridgeIndex = await neighbours.indexOf(bridge);
+      for (const { tap, macAddress, ipv4, ipv6 } of vms) {
+        for (const address of [ipv4, ipv6]) neighbours.setAddress(bridgeIndex, address, macAddress);
+        neighbours.setPort(await neighbours.indexOf(tap), macAddress);
+      }
+    } finally {
+      neighbours.close();
+    }
   }
 
   /** Removes a guest's tap and what was said of it. */

@@ -1,3 +1,4 @@
+import { readSync } from "node:fs";
 import koffi from "koffi";
 
 /**
@@ -98,6 +99,15 @@ export function openNetlink(protocol: number): number {
 export function sendNetlink(fd: number, message: Buffer): void {
   if ((libc().sendto(fd, message, message.length, 0, null, 0) as number) < 0)
     throw new SystemCallError("sendto", koffi.errno(), "AF_NETLINK");
+}
+
+/** Sends a request to the kernel that asks for an acknowledgement, which is there at once; throws what it refuses. */
+export function askNetlink(fd: number, request: Buffer, about: string): void {
+  sendNetlink(fd, request);
+  const answer = Buffer.alloc(4096);
+  readSync(fd, answer);
+  const error = answer.readUInt16LE(4) === 2 ? answer.readInt32LE(16) : 0; // NLMSG_ERROR; 0 acknowledges
+  if (error !== 0) throw new SystemCallError("netlink", -error, about);
 }
 
 function errnoName(errno: number): string {
