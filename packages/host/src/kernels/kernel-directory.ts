@@ -44,9 +44,7 @@ export class KernelDirectory implements Kernels {
   /** oldest first */
   versions(): Promise<string[]> {
     // a few looks at each start, which would take longer by other threads than they take
-    const complete = namesIn(this.#directory).filter(
-      (name) => statSync(join(this.#directory, name, "vmlinux"), { throwIfNoEntry: false })?.isFile() === true,
-    );
+    const complete = namesIn(this.#directory).filter((name) => isFile(join(this.#directory, name, "vmlinux")));
     return Promise.resolve(complete.toSorted((a, b) => a.localeCompare(b, "en", { numeric: true })));
   }
 }
@@ -57,5 +55,13 @@ function namesIn(directory: string): string[] {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
     throw error;
+  }
+}
+
+function isFile(path: string): boolean {
+  try {
+    return statSync(path).isFile();
+  } catch {
+    return false;
   }
 }
