@@ -4,13 +4,13 @@ import { join } from "node:path";
 import { ensureInitramfs } from "@workfort/host/assets/initramfs.ts";
 import { runPaths } from "@workfort/host/paths.ts";
 import { runTool } from "@workfort/host/process/run.ts";
-import type { AttachedNetwork, VmSpec } from "@workfort/core";
+import type { VmSpec } from "@workfort/core";
 import { nativePrograms, testEnvironment } from "@workfort/testing";
 
 let made = 0;
 
 /** What a VM by hand is made of: a directory, a copy of the disk, and what the daemon would tell its VMM. */
-export async function makeBareSpec(memoryMiB: number, network: AttachedNetwork | null = null): Promise<VmSpec> {
+export async function makeBareSpec(memoryMiB: number): Promise<VmSpec> {
   const { root, kernelDirectory, rootfsImage } = testEnvironment();
   const directory = await fs.mkdtemp(join(tmpdir(), "wfb"));
   await fs.mkdir(runPaths(directory).vmm);
@@ -29,7 +29,7 @@ export async function makeBareSpec(memoryMiB: number, network: AttachedNetwork |
     },
     drives: [{ id: "ws_bare", path: disk, readOnly: false, rateLimit: null }],
     mounts: [],
-    network,
+    network: null,
     directory,
   };
 }

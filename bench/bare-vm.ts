@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { runPaths } from "@workfort/host/paths.ts";
 import { runTool } from "@workfort/host/process/run.ts";
 import { qemuArguments } from "@workfort/host/vmm/qemu/arguments.ts";
-import type { AttachedNetwork, VmSpec } from "@workfort/core";
+import type { VmSpec } from "@workfort/core";
 import { nativePrograms } from "@workfort/testing";
 import { makeBareSpec, removeBareSpec } from "./bare-spec.ts";
 
@@ -25,17 +25,14 @@ export class BareVm {
   }
 
   /** Everything but the start. */
-  static async prepare(memoryMiB: number, network: AttachedNetwork | null = null): Promise<BareVm> {
+  static async prepare(memoryMiB: number): Promise<BareVm> {
     const { stdout } = await runTool([join(nativePrograms, "keeper"), "--counter-khz"]);
-    return new BareVm(await makeBareSpec(memoryMiB, network), Number(stdout));
+    return new BareVm(await makeBareSpec(memoryMiB), Number(stdout));
   }
 
   /** Starts it; resolves when the agent has written its first line. */
   async start(): Promise<void> {
-    const { network } = this.#spec;
-    const enter = network === null ? [] : ["nsenter", `--net=${network.namespaces.network}`, "--"];
-    const [program = "", ...words] = [...enter, "qemu-system-x86_64", ...this.#argv];
-    const child = spawn(program, words, { stdio: ["ignore", "pipe", "ignore"] });
+    const child = spawn("qemu-system-x86_64", this.#argv, { stdio: ["ignore", "pipe", "ignore"] });
     this.#child = child;
     child.stdout.on("data", (chunk: Buffer) => (this.#console += chunk.toString("latin1")));
     while (!this.#console.includes("guest-agent")) await once(child.stdout, "data");

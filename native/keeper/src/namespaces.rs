@@ -1,7 +1,7 @@
 //! The namespaces that the program is in from before it is executed; the keeper stays outside. In a user namespace the
 //! program would be root over all that belongs to it, taps and rules as well, so it holds no capability there, nor where
-//! root's keeper is told to leave it none. A mount
-//! namespace of its own has files of the host at second places, which go with the program.
+//! root's keeper is told to leave it none. A mount namespace of its own has files of the host at second places, which go
+//! with the program.
 
 use std::ffi::{CString, NulError, OsStr};
 use std::fs::File;

@@ -28,7 +28,6 @@ const order: readonly NetworkWay[] = ["root", "helper", "pasta"];
 /** of every way: what the namespace is made, entered and ruled with */
 const needed: readonly { program: string; debian: string }[] = [
   { program: "ip", debian: "iproute2" },
-  { program: "bridge", debian: "iproute2" },
   { program: "nft", debian: "nftables" },
   { program: "unshare", debian: "util-linux" },
   { program: "nsenter", debian: "util-linux" },

@@ -264,9 +264,8 @@ mod tests {
 
     #[test]
     fn a_glob_that_does_not_end_is_refused() {
-        for glob in ["[a", "{a,b", "a\\", "{a,[b}", "[]"] {
-            let refused = Globs::new(&[glob.to_owned()], false).is_err();
-            assert_eq!(refused, glob != "[]", "{glob}");
+        for glob in ["[a", "{a,b", "a\\", "{a,[b}"] {
+            assert!(Globs::new(&[glob.to_owned()], false).is_err(), "{glob}");
         }
     }
 
