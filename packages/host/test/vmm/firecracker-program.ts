@@ -6,6 +6,21 @@ import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { checkout, eventually, node, testEnvironment } from "@workfort/testing";
 
+/**
+ * Firecracker as it is tried by itself: the double, or where FIRECRACKER_ORIGINAL names it the program, which boots only
+ * where KVM does. The lab runs the same tests over it.
+ */
+const original = process.env["FIRECRACKER_ORIGINAL"];
+export const isDouble = original === undefined;
+
+/** the answer to what is done, byte for byte */
+export const noContent = "HTTP/1.1 204 \r\nServer: Firecracker API\r\nConnection: keep-alive\r\n\r\n";
+
+export function withBody(status: number, body: string, more = ""): string {
+  const length = Buffer.byteLength(body);
+  return `HTTP/1.1 ${status} \r\nServer: Firecracker API\r\nConnection: keep-alive\r\n${more}Content-Type: application/json\r\nContent-Length: ${length}\r\n\r\n${body}`;
+}
+
 /** The double as a program of its own, as tests put it on the PATH. */
 async function makeDouble(directory: string, faults = ""): Promise<string> {
   const program = join(directory, "firecracker");
@@ -147,14 +162,14 @@ export function bytesOf(request: string): string {
   return `${line} HTTP/1.1\r\n${length}\r\n${body ?? ""}`;
 }
 
-/** Runs a program (a double with these faults, unless another is given) with its API in `api` of its directory. */
+/** Runs it with its API in `api` of its directory; the faults are the double's. */
 export async function withProgram(
-  options: { program?: string; faults?: string; args?: readonly string[]; withoutApi?: boolean },
+  options: { faults?: string; args?: readonly string[]; withoutApi?: boolean },
   use: (running: RunningProgram) => Promise<void>,
 ): Promise<void> {
   const directory = await fs.mkdtemp(join(testEnvironment().root, "fc"));
   try {
-    const program = options.program ?? (await makeDouble(directory, options.faults));
+    const program = original ?? (await makeDouble(directory, options.faults));
     await fs.writeFile(join(directory, "disk"), "x".repeat(1024));
     const api = options.withoutApi === true ? [] : ["--api-sock", "api"];
     const running = new RunningProgram(program, directory, [...api, ...(options.args ?? [])]);

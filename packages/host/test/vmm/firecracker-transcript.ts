@@ -1,5 +1,5 @@
 /**
- * What Firecracker 1.16.1 answers before a VM is started, recorded from the program: each part is asked of a fresh
+ * What Firecracker 1.15.1 answers before a VM is started, recorded from the program: each part is asked of a fresh
  * process, which has a file `disk` of 1024 bytes in its working directory. The recording is replayed against the double
  * and, where FIRECRACKER_ORIGINAL names it, against the program itself.
  *
@@ -9,8 +9,8 @@ export type Step = readonly [request: string, answer: 204 | string, more?: "depr
 
 export const transcript: Record<string, readonly Step[]> = {
   "what a fresh process says": [
-    ["GET /", '{"id":"anonymous-instance","state":"Not started","vmm_version":"1.16.1","app_name":"Firecracker"}'],
-    ["GET /version", '{"firecracker_version":"1.16.1"}'],
+    ["GET /", '{"id":"anonymous-instance","state":"Not started","vmm_version":"1.15.1","app_name":"Firecracker"}'],
+    ["GET /version", '{"firecracker_version":"1.15.1"}'],
     [
       "GET /machine-config",
       '{"vcpu_count":1,"mem_size_mib":128,"smt":false,"track_dirty_pages":false,"huge_pages":"None"}',
@@ -23,15 +23,15 @@ export const transcript: Record<string, readonly Step[]> = {
       "GET /vm/config/anything",
       '{"balloon":null,"drives":[],"boot-source":{"kernel_image_path":"","initrd_path":null,"boot_args":null},"cpu-config":null,"logger":null,"machine-config":{"vcpu_count":1,"mem_size_mib":128,"smt":false,"track_dirty_pages":false,"huge_pages":"None"},"metrics":null,"mmds-config":null,"network-interfaces":[],"vsock":null,"entropy":null,"pmem":[],"memory-hotplug":null}',
     ],
-    ["GET //version", '{"firecracker_version":"1.16.1"}'],
-    ["GET http://localhost/version", '{"firecracker_version":"1.16.1"}'],
+    ["GET //version", '{"firecracker_version":"1.15.1"}'],
+    ["GET http://localhost/version", '{"firecracker_version":"1.15.1"}'],
     [
       "GET http://localhost",
-      '{"id":"anonymous-instance","state":"Not started","vmm_version":"1.16.1","app_name":"Firecracker"}',
+      '{"id":"anonymous-instance","state":"Not started","vmm_version":"1.15.1","app_name":"Firecracker"}',
     ],
     [
       "GET version",
-      '{"id":"anonymous-instance","state":"Not started","vmm_version":"1.16.1","app_name":"Firecracker"}',
+      '{"id":"anonymous-instance","state":"Not started","vmm_version":"1.15.1","app_name":"Firecracker"}',
     ],
     ["GET /version?x=1", "Invalid request method and/or path: GET version?x=1."],
     ["GET /balloon", "Balloon config error: No balloon device found."],
@@ -56,12 +56,9 @@ export const transcript: Record<string, readonly Step[]> = {
     ["PATCH /vsock {}", "Invalid request method and/or path: PATCH vsock."],
     ["PATCH /boot-source {}", "Invalid request method and/or path: PATCH boot-source."],
     ["PATCH /balloon/hinting/x {}", "Unrecognized PATCH request path `/hinting/x`."],
-    ["DELETE /", "Invalid request method and/or path: DELETE ."],
-    ["DELETE /drives", "The ID cannot be empty."],
     ["PUT /x", "Empty PUT request."],
     ["PATCH /x", "Empty PATCH request."],
     ["GET /x {}", "GET request cannot have a body."],
-    ["DELETE /drives/a {}", "Empty Delete request."],
   ],
   "what only a started VM can do": [
     ['PATCH /vm {"state":"Paused"}', "The requested operation is not supported before starting the microVM."],
@@ -96,8 +93,6 @@ export const transcript: Record<string, readonly Step[]> = {
       'PUT /snapshot/create {"snapshot_path":"a","mem_file_path":"b"}',
       "The requested operation is not supported before starting the microVM.",
     ],
-    ["DELETE /drives/a", "The requested operation is not supported before starting the microVM."],
-    ["DELETE /network-interfaces/a", "The requested operation is not supported before starting the microVM."],
     [
       'PUT /actions {"action_type":"InstanceStart"}',
       "Start microvm error: Cannot start microvm without kernel configuration.",
@@ -226,7 +221,7 @@ export const transcript: Record<string, readonly Step[]> = {
     ],
     [
       'PUT /serial {"foo":1}',
-      "An error occurred when deserializing the json body of a request: unknown field `foo`, expected `serial_out_path` or `rate_limiter` at line 1 column 6.",
+      "An error occurred when deserializing the json body of a request: unknown field `foo`, expected `serial_out_path` at line 1 column 6.",
     ],
     [
       'PUT /logger {"foo":1}',
@@ -320,7 +315,7 @@ export const transcript: Record<string, readonly Step[]> = {
       "GET /vm/config",
       '{"balloon":null,"drives":[],"boot-source":{"kernel_image_path":"disk","initrd_path":null,"boot_args":"a=b"},"cpu-config":null,"logger":null,"machine-config":{"vcpu_count":1,"mem_size_mib":128,"smt":false,"track_dirty_pages":false,"huge_pages":"None"},"metrics":null,"mmds-config":null,"network-interfaces":[],"vsock":null,"entropy":null,"pmem":[],"memory-hotplug":null}',
     ],
-    ["GET /", '{"id":"anonymous-instance","state":"Not started","vmm_version":"1.16.1","app_name":"Firecracker"}'],
+    ["GET /", '{"id":"anonymous-instance","state":"Not started","vmm_version":"1.15.1","app_name":"Firecracker"}'],
   ],
   drives: [
     ["PUT /drives {}", "The ID cannot be empty."],
@@ -400,7 +395,7 @@ export const transcript: Record<string, readonly Step[]> = {
     ],
     [
       'PUT /network-interfaces/a {"iface_id":"a","host_dev_name":"wfdouble0","mtu":67}',
-      "Network config error: Could not create the network device: MTU 67 is out of range [68, 65535]",
+      "An error occurred when deserializing the json body of a request: unknown field `mtu`, expected one of `iface_id`, `host_dev_name`, `guest_mac`, `rx_rate_limiter`, `tx_rate_limiter` at line 1 column 49.",
     ],
     [
       'PUT /network-interfaces/a {"iface_id":"a","host_dev_name":"averyveryverylongname"}',
@@ -415,7 +410,7 @@ export const transcript: Record<string, readonly Step[]> = {
       'PUT /network-interfaces/b {"iface_id":"b","host_dev_name":"wfdouble1","guest_mac":"06:00:00:00:00:0a"}',
       "Network config error: The MAC address is already in use: 06:00:00:00:00:0a",
     ],
-    ['PUT /network-interfaces/b {"iface_id":"b","host_dev_name":"wfdouble1","mtu":1400}', 204],
+    ['PUT /network-interfaces/b {"iface_id":"b","host_dev_name":"wfdouble1"}', 204],
     [
       "PUT /mmds/config {}",
       "An error occurred when deserializing the json body of a request: missing field `network_interfaces` at line 1 column 2.",
@@ -442,7 +437,7 @@ export const transcript: Record<string, readonly Step[]> = {
     ['PUT /mmds/config {"network_interfaces":["b","a"],"version":"V2"}', 204],
     [
       "GET /vm/config",
-      '{"balloon":null,"drives":[],"boot-source":{"kernel_image_path":"","initrd_path":null,"boot_args":null},"cpu-config":null,"logger":null,"machine-config":{"vcpu_count":1,"mem_size_mib":128,"smt":false,"track_dirty_pages":false,"huge_pages":"None"},"metrics":null,"mmds-config":{"version":"V2","network_interfaces":["a","b"],"ipv4_address":"169.254.169.254","imds_compat":false},"network-interfaces":[{"iface_id":"a","host_dev_name":"wfdouble0","guest_mac":"06:00:00:00:00:0a","mtu":null,"rx_rate_limiter":null,"tx_rate_limiter":null},{"iface_id":"b","host_dev_name":"wfdouble1","guest_mac":null,"mtu":1400,"rx_rate_limiter":null,"tx_rate_limiter":null}],"vsock":null,"entropy":null,"pmem":[],"memory-hotplug":null}',
+      '{"balloon":null,"drives":[],"boot-source":{"kernel_image_path":"","initrd_path":null,"boot_args":null},"cpu-config":null,"logger":null,"machine-config":{"vcpu_count":1,"mem_size_mib":128,"smt":false,"track_dirty_pages":false,"huge_pages":"None"},"metrics":null,"mmds-config":{"version":"V2","network_interfaces":["a","b"],"ipv4_address":"169.254.169.254","imds_compat":false},"network-interfaces":[{"iface_id":"a","host_dev_name":"wfdouble0","guest_mac":"06:00:00:00:00:0a","rx_rate_limiter":null,"tx_rate_limiter":null},{"iface_id":"b","host_dev_name":"wfdouble1","guest_mac":null,"rx_rate_limiter":null,"tx_rate_limiter":null}],"vsock":null,"entropy":null,"pmem":[],"memory-hotplug":null}',
     ],
   ],
   metadata: [

@@ -121,7 +121,6 @@ export interface Interface {
   iface_id: string;
   host_dev_name: string;
   guest_mac: string | null;
-  mtu: number | null;
   rx_rate_limiter: RateLimiter | null;
   tx_rate_limiter: RateLimiter | null;
 }
@@ -130,7 +129,6 @@ export const networkInterface = struct<Interface>("NetworkInterfaceConfig", {
   iface_id: required(text),
   host_dev_name: required(text),
   guest_mac: optional(macAddress),
-  mtu: optional(integer("u16")),
   rx_rate_limiter: optional(rateLimiter),
   tx_rate_limiter: optional(rateLimiter),
 });
@@ -182,12 +180,10 @@ export const entropy = struct<{ rate_limiter: RateLimiter | null }>("EntropyDevi
 
 export interface Serial {
   serial_out_path: string | null;
-  rate_limiter: TokenBucket | null;
 }
 
 export const serial = struct<Serial>("SerialConfig", {
   serial_out_path: optional(text),
-  rate_limiter: optional(tokenBucket),
 });
 
 export interface LoggerConfig {
@@ -234,28 +230,49 @@ export const action = struct<{ action_type: "FlushMetrics" | "InstanceStart" | "
 
 export const vmState = struct<{ state: "Paused" | "Resumed" }>("Vm", { state: required(variant("Paused", "Resumed")) });
 
-export const snapshotCreate = struct("CreateSnapshotParams", {
+export interface SnapshotCreate {
+  snapshot_type: "Diff" | "Full";
+  snapshot_path: string;
+  mem_file_path: string;
+}
+
+export const snapshotCreate = struct<SnapshotCreate>("CreateSnapshotParams", {
   snapshot_type: defaulting(variant("Diff", "Full"), "Full"),
   snapshot_path: required(text),
   mem_file_path: required(text),
 });
 
-export interface SnapshotLoad {
-  snapshot_path: string;
-  mem_backend: unknown;
-  mem_file_path: string | null;
+export interface NetworkOverride {
+  iface_id: string;
+  host_dev_name: string;
 }
 
-export const snapshotLoad = struct<SnapshotLoad & Record<string, unknown>>("LoadSnapshotConfig", {
+export interface SnapshotLoad {
+  snapshot_path: string;
+  mem_file_path: string | null;
+  mem_backend: { backend_path: string; backend_type: "File" | "Uffd" } | null;
+  enable_diff_snapshots: boolean;
+  track_dirty_pages: boolean;
+  resume_vm: boolean;
+  network_overrides: NetworkOverride[];
+  clock_realtime: boolean;
+}
+
+export const snapshotLoad = struct<SnapshotLoad>("LoadSnapshotConfig", {
   snapshot_path: required(text),
   mem_file_path: optional(text),
   mem_backend: optional(
-    struct("MemBackendConfig", { backend_path: required(text), backend_type: required(variant("File", "Uffd")) }),
+    struct<NonNullable<SnapshotLoad["mem_backend"]>>("MemBackendConfig", {
+      backend_path: required(text),
+      backend_type: required(variant("File", "Uffd")),
+    }),
   ),
   enable_diff_snapshots: defaulting(bool, false),
   track_dirty_pages: defaulting(bool, false),
   resume_vm: defaulting(bool, false),
-  network_overrides: defaulting(anything, []),
-  vsock_override: optional(anything),
+  network_overrides: defaulting(
+    list(struct<NetworkOverride>("NetworkOverride", { iface_id: required(text), host_dev_name: required(text) }, true)),
+    [],
+  ),
   clock_realtime: defaulting(bool, false),
 });

@@ -7,6 +7,8 @@ export interface Call {
   phase: "before" | "after" | "any" | "hotplug";
   /** belongs to the way of booting, which forbids loading a snapshot even where it is refused */
   isOfBoot?: boolean;
+  /** as the log and the metrics name what it takes a while to do */
+  timed?: string;
   /** what the log says of a deprecated field */
   deprecated?: string;
   /** Gives the answer's JSON, or nothing. */

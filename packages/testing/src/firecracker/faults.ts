@@ -15,6 +15,9 @@ import { isSpoiling, type Spoiling } from "./spoiled-answers.ts";
  * - `slow-start`: the API socket appears a second late
  * - `stale-socket`: the API socket's file is there a moment before anybody listens on it
  * - `version:<version>`: another version is reported
+ * - `lost-serial`: nothing of the guest's console is seen
+ * - `late-clock:<seconds>`: so late the guest's clock is at its start
+ * - `full-disk`: half of the memory of a snapshot can be written, and no more
  * - `lost-vsock`: connections to the vsock socket are closed at once
  * - `bridged-vsock`, no fault: the guest is reached by virtio-serial instead of AF_VSOCK (serial-bridge.ts)
  * - `poweroff-does-not-exit`: the process stays when its guest has ended
@@ -23,6 +26,10 @@ import { isSpoiling, type Spoiling } from "./spoiled-answers.ts";
 export interface Faults {
   slowStart: boolean;
   staleSocket: boolean;
+  lostSerial: boolean;
+  /** s */
+  clockLateBy: number;
+  fullDisk: boolean;
   lostVsock: boolean;
   bridgedVsock: boolean;
   poweroffStays: boolean;
@@ -43,7 +50,7 @@ export type Fault =
   | { kind: "refuse"; words: string }
   | { kind: "spoil"; how: Spoiling };
 
-const usualVersion = "1.16.1";
+const usualVersion = "1.15.1";
 
 export function readFaults(text: string): Faults {
   const words = text.split(",").filter((word) => word !== "");
@@ -55,6 +62,9 @@ export function readFaults(text: string): Faults {
     slowStart: words.includes("slow-start"),
     staleSocket: words.includes("stale-socket"),
     bridgedVsock: words.includes("bridged-vsock"),
+    lostSerial: words.includes("lost-serial"),
+    clockLateBy: Number(valueOf("late-clock") ?? 0),
+    fullDisk: words.includes("full-disk"),
     lostVsock: words.includes("lost-vsock"),
     poweroffStays: words.includes("poweroff-does-not-exit"),
     deaf: words.includes("deaf"),

@@ -14,6 +14,8 @@ export interface Flags {
   bootTimer: boolean;
   maxPayloadBytes: number;
   mmdsBytes: number | null;
+  /** a snapshot's file, whose version is printed instead of running */
+  describeSnapshot: string | null;
   /** what is printed instead of running */
   prints: "version" | "help" | "snapshot-version" | null;
 }
@@ -76,6 +78,7 @@ export function readFlags(argv: readonly string[]): Flags {
     bootTimer: given.has("boot-timer"),
     maxPayloadBytes: Number(value("http-api-max-payload-size") ?? 51_200),
     mmdsBytes: given.has("mmds-size-limit") ? Number(value("mmds-size-limit")) : null,
+    describeSnapshot: value("describe-snapshot"),
     prints: (["help", "version", "snapshot-version"] as const).find((name) => given.has(name)) ?? null,
   };
 }

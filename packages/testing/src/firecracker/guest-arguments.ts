@@ -11,6 +11,8 @@ export interface GuestPlan {
   balloon: Balloon | null;
   hasEntropy: boolean;
   /** descriptors, and the MAC addresses of those that were given one */
+  /** of the guest's clock behind the host's, s */
+  clockLateBy: number;
   taps: readonly { tap: number; macAddress: string | null }[];
 }
 
@@ -38,6 +40,7 @@ export function guestArguments(plan: GuestPlan, line: readonly string[], counter
     `socket,id=monitor,fd=${monitorDescriptor}`,
     "-mon",
     "chardev=monitor,mode=control",
+    ...(plan.clockLateBy === 0 ? [] : ["-rtc", `base=${isoSeconds(Date.now() - plan.clockLateBy * 1000)}`]),
     ...line,
     ...(plan.hasEntropy ? ["-device", "virtio-rng-device"] : []),
     ...(balloon === null ? [] : ["-device", balloonDevice(balloon)]),
@@ -93,6 +96,11 @@ function emulationOf(
     machine: emulated.slice(0, emulated.indexOf("-name")),
     kernelWords: [...kernelWordsIn(emulated).filter((word) => !usualWords.includes(word)), "reboot=t"],
   };
+}
+
+/** as QEMU takes a time */
+function isoSeconds(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 19);
 }
 
 function kernelWordsIn(argv: readonly string[]): string[] {

@@ -5,6 +5,8 @@ import type { QmpLink } from "./qmp-link.ts";
 export interface GuestLine {
   /** for the log */
   readonly description: string;
+  /** That it is ready means that the agent has answered. */
+  readonly isReadyWithAgent: boolean;
   /** QEMU's, for the device in the guest */
   readonly guestArguments: string[];
   /** Whether the guest has come so far that it can be asked; QEMU is asked over its monitor. */

@@ -25,16 +25,24 @@ export class Guest {
     );
   }
 
-  /** Resolves when it runs; rejects with QEMU's words. `serial` is a file for its console, the standard output if null. */
-  static async start(plan: GuestPlan, line: GuestLine | null, serial: number | null): Promise<Guest> {
+  /**
+   * Resolves when it runs, or waits to be loaded; rejects with QEMU's words. `console` is a file for its console, the
+   * standard output if null.
+   */
+  static async start(
+    plan: GuestPlan,
+    line: GuestLine | null,
+    { console, waits }: { console: number | null; waits: boolean },
+  ): Promise<Guest> {
     const [first, ...rest] = diesWithUs([
       program,
       ...guestArguments(plan, line?.guestArguments ?? [], await counterKhz()),
+      ...(waits ? ["-incoming", "defer", "-S"] : []),
     ]);
     const child = spawn(first, rest, {
       stdio: [
-        serial === null ? "inherit" : "ignore",
-        serial ?? "inherit",
+        console === null ? "inherit" : "ignore",
+        console ?? "inherit",
         "pipe",
         "pipe",
         ...plan.taps.map(({ tap }) => tap),
@@ -50,6 +58,11 @@ export class Guest {
       throw (await failed.catch((why: unknown) => why)) ?? error;
     });
     return guest;
+  }
+
+  /** of QEMU, which its starters have become */
+  get pid(): number {
+    return this.#child.pid ?? 0;
   }
 
   get hasEnded(): boolean {

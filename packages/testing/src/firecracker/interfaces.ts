@@ -33,8 +33,6 @@ export class Interfaces {
     if (config.guest_mac !== null && others.some((one) => one.config.guest_mac === config.guest_mac))
       throw new Refusal(`Network config error: The MAC address is already in use: ${config.guest_mac}`);
     const failed = "Network config error: Could not create the network device:";
-    if (config.mtu !== null && config.mtu < 68)
-      throw new Refusal(`${failed} MTU ${config.mtu} is out of range [68, 65535]`);
     if (Buffer.byteLength(config.host_dev_name) > maxTapName)
       throw new Refusal(`${failed} Open tap device failed: Invalid interface name`);
     for (const one of this.#interfaces) if (!others.includes(one)) closeSync(one.tap);

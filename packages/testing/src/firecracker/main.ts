@@ -6,15 +6,16 @@ import { readFaults } from "./faults.ts";
 import { FlagError, helpText, readFlags, type Flags } from "./flags.ts";
 import { Refusal, systemWords } from "./refusal.ts";
 import { isLogLevel } from "./shapes.ts";
+import { readVersion, SnapshotFileError, snapshotVersion } from "./snapshot-file.ts";
 import { VmmProcess } from "./vmm-process.ts";
 
 /**
  * A double of the program `firecracker`, for tests on a machine without KVM: its API, its process and its vsock socket
  * are as Firecracker's own, and the guest it boots is a real one, in QEMU under software emulation.
  *
- * What it has not: limits of interfaces' rates, snapshots, PCI, pmem, hotplugged memory, MMDS for the guest, calls from
- * the guest, and Firecracker's exit for a triple fault, which QEMU does not tell from a reset. The guest's AF_VSOCK is a
- * vhost-user device (see vsock-device.ts).
+ * What it has not: limits of interfaces' rates, snapshots of what has changed and memory by userfaultfd, PCI, pmem,
+ * hotplugged memory, MMDS for the guest, and Firecracker's exit for a triple fault, which QEMU does not tell from a
+ * reset. The guest's AF_VSOCK is a vhost-user device (see vsock-device.ts), of which QEMU makes no snapshot.
  */
 const slowStartMs = 1_000;
 /** of a timer that only keeps the process */
@@ -55,10 +56,27 @@ function readFlagsOrExit(): Flags {
 }
 
 function printAndExit(): void {
+  if (flags.describeSnapshot !== null) describeSnapshotAndExit(flags.describeSnapshot);
   if (flags.prints === null) return;
-  if (flags.prints === "snapshot-version") console.log("v10.0.0");
+  if (flags.prints === "snapshot-version") console.log(`v${snapshotVersion}`);
   else console.log(`Firecracker v${faults.version}\n${flags.prints === "help" ? helpText() : ""}`);
   vmm.exit(0);
+}
+
+function describeSnapshotAndExit(path: string): never {
+  try {
+    console.log(`v${readVersion(readFileSync(path))}`);
+  } catch (error) {
+    const why =
+      error instanceof SnapshotFileError
+        ? `Invalid data format version of snapshot file: ${error.message}`
+        : `Unable to open snapshot state file: ${systemWords(error)}`;
+    return vmm.exit(1, {
+      log: `When printing Snapshot Data format: ${why}`,
+      error: `PrintSnapshotDataFormat(${JSON.stringify(why)})`,
+    });
+  }
+  return vmm.exit(0);
 }
 
 function configureOrExit(): void {

@@ -32,6 +32,7 @@ const words: Record<string, string> = {
   ENOTDIR: "Not a directory (os error 20)",
   EISDIR: "Is a directory (os error 21)",
   EROFS: "Read-only file system (os error 30)",
+  ENOSPC: "No space left on device (os error 28)",
   ENXIO: "No such device or address (os error 6)",
   EADDRINUSE: "Address in use (os error 98)",
 };

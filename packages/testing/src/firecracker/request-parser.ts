@@ -11,10 +11,10 @@ export interface Request {
   body: Buffer | null;
 }
 
-export type Method = "GET" | "PUT" | "PATCH" | "DELETE";
+export type Method = "GET" | "PUT" | "PATCH";
 
 const bufferBytes = 1024;
-const methods = new Set(["GET", "PUT", "PATCH", "DELETE"]);
+const methods = new Set(["GET", "PUT", "PATCH"]);
 const versions = new Set(["HTTP/1.0", "HTTP/1.1"]);
 
 /** what the transport refuses, in its words */

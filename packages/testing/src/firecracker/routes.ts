@@ -45,7 +45,8 @@ const routes: Record<string, Partial<Record<Method, Route>>> = {
     },
     PATCH: (body, _tokens, around) => {
       const { state } = readBody(body, bodies.vmState);
-      return { phase: "after", run: () => around.setPaused(state === "Paused") };
+      const paused = state === "Paused";
+      return { phase: "after", timed: paused ? "pause vm" : "resume vm", run: () => around.setPaused(paused) };
     },
   },
   "machine-config": {
@@ -88,7 +89,6 @@ const routes: Record<string, Partial<Record<Method, Route>>> = {
       matchIds(id, change.drive_id);
       return { phase: "after", run: (vm) => changeDrive(vm, change) };
     },
-    DELETE: (_body, [id]) => readNamed(id, unplug),
   },
   "network-interfaces": {
     PUT: (body, [id]) => {
@@ -101,13 +101,11 @@ const routes: Record<string, Partial<Record<Method, Route>>> = {
       matchInterfaceIds(id, change.iface_id);
       return { phase: "after", run: (vm) => vm.interfaces.update(change) };
     },
-    DELETE: (_body, [id]) => readNamed(id, unplug),
   },
   "cpu-config": { PUT: (body) => (readBody(body, bodies.cpuConfig), { phase: "before", run: () => {} }) },
   pmem: {
     PUT: (_body, [id]) => readNamed(id, () => notInDouble("Pmem config error", "hotplug")),
     PATCH: (_body, [id]) => readNamed(id, () => notInDouble("Pmem config error", "after")),
-    DELETE: (_body, [id]) => readNamed(id, unplug),
   },
   hotplug: {
     GET: (_body, [what]) => hotpluggedMemory("GET", what),
@@ -203,10 +201,10 @@ const routes: Record<string, Partial<Record<Method, Route>>> = {
     },
   },
   snapshot: {
-    PUT: (body, [what]) => {
+    PUT: (body, [what], around) => {
       if (what === undefined) throw new Malformed("Missing snapshot operation type.");
       if (what === "create") return createSnapshot(body);
-      if (what === "load") return loadSnapshot(body);
+      if (what === "load") return loadSnapshot(body, around);
       throw unknownPath("PUT", `/snapshot/${what}`);
     },
   },
@@ -215,7 +213,6 @@ const routes: Record<string, Partial<Record<Method, Route>>> = {
 const withoutBody: Partial<Record<Method, string>> = { PUT: "Empty PUT request.", PATCH: "Empty PATCH request." };
 const withBody: Partial<Record<Method, string>> = {
   GET: "GET request cannot have a body.",
-  DELETE: "Empty Delete request.", // as it is worded there
 };
 
 /** What a request asks; throws Malformed where it asks nothing that Firecracker knows. */
@@ -228,13 +225,6 @@ export function route({ method, path, body }: Request, around: Surroundings): Ca
   if (found === undefined) throw unknownPath(method, first);
   return found(body ?? Buffer.alloc(0), tokens, around);
 }
-
-const unplug = (): Call => ({
-  phase: "after",
-  run: () => {
-    throw new Refusal("PCI is not enabled");
-  },
-});
 
 /** known of, refused in its phase */
 const notInDouble = (prefix: string, phase: Call["phase"]): Call => ({
@@ -280,7 +270,7 @@ function matchInterfaceIds(inPath: string | undefined, inBody: string): void {
 }
 
 function unknownPath(method: Method, path: string): Malformed {
-  const name = method === "DELETE" ? "Delete" : method.charAt(0) + method.slice(1).toLowerCase();
+  const name = method.charAt(0) + method.slice(1).toLowerCase();
   return new Malformed(
     `Invalid request method and/or path: ${method} ${path}.`,
     `InvalidPathMethod(${JSON.stringify(path)}, ${name})`,

@@ -14,7 +14,9 @@ const agentPort = 7300;
 export class SerialBridge implements GuestLine {
   readonly description = "CONNECT bridged to virtio-serial; the guest sees no AF_VSOCK";
   readonly #channel = `workfort-double-${process.pid}-${randomBytes(6).toString("hex")}`;
+  readonly isReadyWithAgent = true;
   #isTaken = false;
+  #isReady = false;
 
   get guestArguments(): string[] {
     return [
@@ -28,7 +30,11 @@ export class SerialBridge implements GuestLine {
   }
 
   async isReady(): Promise<boolean> {
-    return await Promise.resolve(true); // the hello is tried until it is answered
+    if (this.#isReady) return true;
+    const stream = await this.open(agentPort);
+    stream?.destroy();
+    this.#isReady = stream !== null;
+    return this.#isReady;
   }
 
   async open(port: number): Promise<Socket | null> {

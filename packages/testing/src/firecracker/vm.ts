@@ -12,7 +12,9 @@ import { checkInterrupts } from "./interrupts.ts";
 import { changedMachineConfig, usualMachineConfig } from "./machine-config.ts";
 import { Mmds } from "./mmds.ts";
 import { Refusal, systemWords } from "./refusal.ts";
+import { loadDevices, loadMemory, saveDevices, saveMemory } from "./guest-state.ts";
 import { SerialBridge } from "./serial-bridge.ts";
+import type { SavedVm } from "./snapshot-file.ts";
 import { VsockDevice } from "./vsock-device.ts";
 import { VsockSocket } from "./vsock.ts";
 
@@ -20,6 +22,7 @@ import { VsockSocket } from "./vsock.ts";
  * One VM: what it has been told, and its guest once it has been started.
  *
  *   Not started ──InstanceStart──▶ Running ◀──PATCH /vm──▶ Paused
+ *         └────────────────snapshot/load────────────────────────▲
  *
  * It ends with the process. A start that fails changes nothing.
  */
@@ -28,7 +31,7 @@ const agentPort = 7300;
 /** of reaching an agent that is not up yet, ms */
 const betweenTriesMs = 20;
 
-type VsockFaults = Pick<Faults, "lostVsock" | "bridgedVsock">;
+type VmFaults = Pick<Faults, "lostVsock" | "bridgedVsock" | "lostSerial" | "clockLateBy" | "fullDisk">;
 
 export type VmState = "Not started" | "Running" | "Paused";
 
@@ -37,7 +40,9 @@ export class Vm {
   readonly interfaces = new Interfaces();
   readonly mmds: Mmds;
   readonly #id: string;
-  readonly #vsockFaults: VsockFaults;
+  readonly #directory: string;
+  readonly #faults: VmFaults;
+  readonly #onGuest: (guest: Guest) => void;
   state: VmState = "Not started";
   machine: MachineConfig = usualMachineConfig;
   boot: BootSource | null = null;
@@ -52,13 +57,24 @@ export class Vm {
   #guest: Guest | null = null;
   #socket: VsockSocket | null = null;
   #line: GuestLine | null = null;
+  /** of a paused guest, which QEMU saves but once */
+  #savedDevices: Buffer | null = null;
   /** of a paused guest, whether it could be reached before */
   #wasReady = false;
 
-  constructor(options: { id: string; mmdsBytes: number; vsock: VsockFaults }) {
+  /** `directory` is for a socket while a snapshot is made or loaded; `onGuest` is told of the guest once there is one. */
+  constructor(options: {
+    id: string;
+    mmdsBytes: number;
+    directory: string;
+    faults: VmFaults;
+    onGuest: (guest: Guest) => void;
+  }) {
     this.#id = options.id;
     this.mmds = new Mmds(options.mmdsBytes);
-    this.#vsockFaults = options.vsock;
+    this.#directory = options.directory;
+    this.#faults = options.faults;
+    this.#onGuest = options.onGuest;
   }
 
   get #devices(): number {
@@ -90,7 +106,7 @@ export class Vm {
     await this.#socket?.close();
     this.#socket = null;
     this.vsock = null;
-    this.#socket = await VsockSocket.bind(uds_path, this.#vsockFaults.lostVsock);
+    this.#socket = await VsockSocket.bind(uds_path, this.#faults.lostVsock);
     this.vsock = { guest_cid, uds_path };
   }
 
@@ -111,32 +127,96 @@ export class Vm {
       throw new Refusal("Start microvm error: Cannot start microvm without kernel configuration.");
     checkBootable(this.boot);
     checkInterrupts(this.#devices);
+    const guest = await this.#startGuest(this.boot, { waits: false }).catch((error: unknown) => {
+      if (error instanceof Refusal) throw error;
+      throw new Refusal(`Start microvm error: QEMU: ${error instanceof Error ? error.message : String(error)}`);
+    });
+    this.#begin(guest, "Running", onUp);
+  }
+
+  /** What a snapshot holds besides memory. Connections to the guest break, even where it is refused. */
+  async save(): Promise<SavedVm> {
+    const refuse = (why: string): Refusal =>
+      new Refusal(`Create snapshot error: Cannot save the microVM state: Operation not allowed: ${why}`);
+    this.#socket?.cut();
+    if (this.state !== "Paused") throw refuse("save/restore unavailable while running");
+    if (this.#line instanceof VsockDevice)
+      throw refuse("Devices without snapshot support are present: vhost-user-vsock(id: vsock)");
+    const { machine, boot, vsock, balloon, entropy } = this;
+    const { all: drives } = this.drives;
+    const { all: interfaces } = this.interfaces;
+    const configuration = { machine, boot, drives, interfaces, vsock, balloon, entropy, mmds: this.mmds.config };
+    this.#savedDevices ??= await saveDevices(this.guest.monitor, this.#directory);
+    return { configuration, devices: this.#savedDevices };
+  }
+
+  /** Writes the memory of a paused guest; rejects with the system's error. */
+  async saveMemory(path: string): Promise<void> {
+    await saveMemory(this.guest.pid, path, this.#faults.fullDisk ? this.machine.mem_size_mib / 2 : Infinity);
+  }
+
+  /** Becomes the VM that was saved, paused; whatever it throws, nothing can be done with it any more. */
+  async load({ configuration: saved, devices }: SavedVm, memoryPath: string, tracksDirtyPages: boolean): Promise<void> {
+    const failed = "Failed to build microVM from snapshot:";
+    this.machine = { ...saved.machine, track_dirty_pages: tracksDirtyPages };
+    this.boot = saved.boot;
+    this.balloon = saved.balloon;
+    this.entropy = saved.entropy;
+    await this.#openDevices(saved).catch((error: Error) => {
+      throw new Error(`${failed} Failed to restore devices: ${error.message}`);
+    });
+    if (saved.boot === null) throw new Error(`${failed} there is no kernel in it`);
+    const guest = await this.#startGuest(saved.boot, { waits: true });
+    this.#socket?.freeze();
+    this.#begin(guest, "Paused", () => {});
+    await loadMemory(guest.pid, memoryPath);
+    await loadDevices(guest.monitor, this.#directory, devices);
+  }
+
+  /** Opens what the guest had, at the places where it had it. */
+  async #openDevices({ drives, interfaces, vsock, mmds }: SavedVm["configuration"]): Promise<void> {
+    for (const drive of drives) await within("Block", () => this.drives.put(drive));
+    for (const one of interfaces) await within("Net", () => this.interfaces.put(one));
+    if (mmds !== null)
+      this.mmds.configure(
+        mmds,
+        interfaces.map(({ iface_id }) => iface_id),
+      );
+    if (vsock !== null) await within("VsockUnixBackend", () => this.setVsock({ ...vsock, vsock_id: null }));
+  }
+
+  /** Starts what the guest is reached by, and QEMU. */
+  async #startGuest(boot: BootSource, { waits }: { waits: boolean }): Promise<Guest> {
     const console = this.#openSerial();
     let line: GuestLine | null = null;
     try {
       line = await this.#startLine();
-      this.#guest = await Guest.start(
-        {
-          id: this.#id,
-          machine: this.machine,
-          boot: this.boot,
-          drives: this.drives.all,
-          balloon: this.balloon,
-          hasEntropy: this.entropy !== null,
-          taps: this.interfaces.taps,
-        },
-        line,
-        console,
-      );
+      const plan = {
+        id: this.#id,
+        machine: this.machine,
+        boot,
+        drives: this.drives.all,
+        balloon: this.balloon,
+        hasEntropy: this.entropy !== null,
+        taps: this.interfaces.taps,
+        clockLateBy: this.#faults.clockLateBy,
+      };
+      const guest = await Guest.start(plan, line, { console, waits });
+      this.#line = line;
+      return guest;
     } catch (error) {
       line?.stop();
-      throw new Refusal(`Start microvm error: QEMU: ${error instanceof Error ? error.message : String(error)}`);
+      throw error;
     } finally {
       if (console !== null) closeSync(console);
     }
-    this.#line = line;
-    this.state = "Running";
-    if (line !== null) void this.#awaitAgent(this.#guest, line, onUp);
+  }
+
+  #begin(guest: Guest, state: VmState, onUp: () => void): void {
+    this.#guest = guest;
+    this.state = state;
+    this.#onGuest(guest);
+    if (this.#line !== null) void this.#awaitAgent(guest, this.#line, { isLoaded: state === "Paused", onUp });
   }
 
   /** What each disk has done since the boot, under the names of Firecracker's counters; nothing where the guest has gone. */
@@ -159,6 +239,7 @@ export class Vm {
       this.#wasReady = await this.#isLineReady();
       await this.guest.monitor.command("stop").catch(() => {});
     } else {
+      this.#savedDevices = null;
       await this.guest.monitor.command("cont").catch(() => {});
       // QEMU puts the guest's devices into service anew
       while (this.#wasReady && !this.guest.hasEnded && !(await this.#isLineReady())) await delay(betweenTriesMs);
@@ -175,39 +256,39 @@ export class Vm {
 
   async #startLine(): Promise<GuestLine | null> {
     if (this.vsock === null) return null;
-    return this.#vsockFaults.bridgedVsock
+    return this.#faults.bridgedVsock
       ? new SerialBridge()
       : await VsockDevice.start(this.vsock.uds_path, this.vsock.guest_cid);
   }
 
-  async #awaitAgent(guest: Guest, line: GuestLine, onUp: () => void): Promise<void> {
+  async #awaitAgent(
+    guest: Guest,
+    line: GuestLine,
+    { isLoaded, onUp }: { isLoaded: boolean; onUp: () => void },
+  ): Promise<void> {
     let hasEnded = false;
     const ended = guest.ended().then(() => {
       hasEnded = true;
       line.stop();
     });
-    while (!(await this.#canBeReached(line))) {
-      await Promise.race([ended, delay(betweenTriesMs)]);
-      if (hasEnded) return;
-    }
+    const comesTrue = async (is: () => Promise<boolean>): Promise<boolean> => {
+      while (!hasEnded && !(await is())) await Promise.race([ended, delay(betweenTriesMs)]);
+      return !hasEnded;
+    };
+    if (!(await comesTrue(() => this.#isLineReady()))) return;
+    this.#socket?.serve(line, { isLoaded });
+    if (!line.isReadyWithAgent && !(await comesTrue(() => listens(line, agentPort)))) return;
     this.isGuestUp = true;
     onUp();
-    this.#socket?.serve(line);
   }
 
   async #isLineReady(): Promise<boolean> {
     return (await this.#line?.isReady(this.guest.monitor).catch(() => false)) ?? false;
   }
 
-  async #canBeReached(line: GuestLine): Promise<boolean> {
-    if (!(await this.#isLineReady())) return false;
-    const stream = await line.open(agentPort);
-    stream?.destroy();
-    return stream !== null;
-  }
-
+  /** A file for the guest's console; null for the standard output. */
   #openSerial(): number | null {
-    const path = this.serial?.serial_out_path ?? null;
+    const path = this.#faults.lostSerial ? "/dev/null" : (this.serial?.serial_out_path ?? null);
     if (path === null) return null;
     try {
       return openSync(path, "a");
@@ -216,5 +297,25 @@ export class Vm {
         `Start microvm error: Failed to create device manager: Error with EventFd: ${systemWords(error)}`,
       );
     }
+  }
+}
+
+async function listens(line: GuestLine, port: number): Promise<boolean> {
+  const stream = await line.open(port);
+  stream?.destroy();
+  return stream !== null;
+}
+
+/** Opens a device of a saved VM; its refusal becomes what a load would say. */
+async function within(kind: string, open: () => void | Promise<void>): Promise<void> {
+  try {
+    await open();
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    const why = error.message
+      .replace(/^Drive config error: Unable to create the virtio block device: /, "")
+      .replace(/^Network config error: Could not create the network device: /, "")
+      .replace(/^Vsock config error: Cannot create backend for vsock device: /, "");
+    throw new Error(`${kind}: ${why}`, { cause: error });
   }
 }

@@ -1,9 +1,11 @@
+import { dirname } from "node:path";
 import { statusName, type Answer } from "./answer.ts";
 import { runCall, type Call } from "./calls.ts";
 import type { LoggerConfig } from "./bodies.ts";
 import { describeVm } from "./description.ts";
 import type { Faults } from "./faults.ts";
 import type { Flags } from "./flags.ts";
+import type { Guest } from "./guest.ts";
 import { Log } from "./log.ts";
 import { Metrics } from "./metrics.ts";
 import { Fatal, Malformed, Refusal, systemWords } from "./refusal.ts";
@@ -13,6 +15,18 @@ import { Vm } from "./vm.ts";
 
 /** The process around a VM: its log, its metrics, its answers, and its end. */
 const metricsPeriodMs = 60_000;
+
+/** with what our agent is told to write the byte that the boot timer waits for */
+const writesBootTimer = /\bworkfort\.boot-timer=/;
+
+/** what takes a while, as the log names it, and as the metrics do */
+const timed: Record<string, string> = {
+  "create full snapshot": "full_create_snapshot",
+  "create diff snapshot": "diff_create_snapshot",
+  "load snapshot": "load_snapshot",
+  "pause vm": "pause_vm",
+  "resume vm": "resume_vm",
+};
 
 export class VmmProcess implements Surroundings {
   readonly log: Log;
@@ -32,7 +46,9 @@ export class VmmProcess implements Surroundings {
     this.vm = new Vm({
       id: flags.id,
       mmdsBytes: flags.mmdsBytes ?? flags.maxPayloadBytes,
-      vsock: faults,
+      directory: dirname(flags.apiSock),
+      faults,
+      onGuest: (guest) => this.#watch(guest),
     });
   }
 
@@ -92,32 +108,34 @@ export class VmmProcess implements Surroundings {
   async startVm(): Promise<void> {
     const begun = performance.now();
     await this.vm.start(() => {
-      if (!this.#flags.bootTimer) return;
+      if (!this.#flags.bootTimer || !writesBootTimer.test(this.vm.boot?.boot_args ?? "")) return;
       const ms = Math.round(performance.now() - begun);
       const us = String(ms * 1000).padStart(6);
       this.log.info("main", `Guest-boot-time = ${us} us ${ms} ms, ${us} CPU us ${ms} CPU ms`);
     });
-    // the real one has no such line
-    if (this.vm.lineDescription !== null) this.log.info("main", `Double: vsock is ${this.vm.lineDescription}.`);
-    // 1.15.1 says so at some starts, in the lab
+    this.#vmResumed();
+  }
+
+  async setPaused(paused: boolean): Promise<void> {
+    await this.vm.setPaused(paused);
+    if (!paused) this.#vmResumed();
+  }
+
+  /** What 1.15.1 says of it in the lab, the second not each time. */
+  #vmResumed(): void {
+    this.log.info("main", "Artificially kick devices");
     this.log.warn(
       "fc_vcpu 0",
       "Received a VcpuEvent::Resume message with immediate_exit enabled. immediate_exit was disabled before proceeding",
     );
-    this.flushMetrics();
-    setInterval(() => this.vm.state === "Running" && void this.flushAll(), metricsPeriodMs).unref();
-    void this.vm.guest.ended().then((reason) => this.#guestEnded(reason));
   }
 
-  async setPaused(paused: boolean): Promise<void> {
-    const begun = performance.now();
-    await this.vm.setPaused(paused);
-    const us = Math.round((performance.now() - begun) * 1000);
-    const action = paused ? "pause" : "resume";
-    this.#metrics.set("latencies_us", `vmm_${action}_vm`, us);
-    this.#metrics.set("latencies_us", `${action}_vm`, us);
-    this.log.info("main", `'${action} vm' VMM action took ${us} us.`);
-    this.log.info("fc_api", `'${action} vm' API request took ${us} us.`);
+  #watch(guest: Guest): void {
+    // the real one has no such line
+    if (this.vm.lineDescription !== null) this.log.info("main", `Double: vsock is ${this.vm.lineDescription}.`);
+    this.flushMetrics();
+    setInterval(() => this.vm.state === "Running" && void this.flushAll(), metricsPeriodMs).unref();
+    void guest.ended().then((reason) => this.#guestEnded(reason));
   }
 
   /** Answers one request; what is to come after the answer has been sent comes with it. */
@@ -156,10 +174,14 @@ export class VmmProcess implements Surroundings {
     const isDeprecated = call.deprecated !== undefined;
     let answer: Answer;
     let afterwards: (() => void) | undefined;
+    const begun = performance.now();
     try {
       const body = await runCall(this.vm, call);
+      const us = Math.round((performance.now() - begun) * 1000);
+      if (call.timed !== undefined) this.#tellTime("main", "VMM action", call.timed, us);
       answer = { status: body === null ? 204 : 200, body, deprecated: isDeprecated };
       this.log.info("fc_api", `The request was executed successfully. Status code: ${statusName(answer.status)}.`);
+      if (call.timed !== undefined) this.#tellTime("fc_api", "API request", call.timed, us);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       answer = refusalAnswer(error, isDeprecated);
@@ -172,6 +194,12 @@ export class VmmProcess implements Surroundings {
       this.#metrics.count("deprecated_api", "deprecated_http_api_calls");
     }
     return { answer, ...(afterwards === undefined ? {} : { afterwards }) };
+  }
+
+  #tellTime(thread: "main" | "fc_api", what: string, action: string, us: number): void {
+    this.#metrics.set("latencies_us", `${thread === "main" ? "vmm_" : ""}${timed[action]}`, us);
+    // of a load it is told in its debugging output alone
+    if (thread === "fc_api" || action !== "load snapshot") this.log.info(thread, `'${action}' ${what} took ${us} us.`);
   }
 
   #failed(): never {

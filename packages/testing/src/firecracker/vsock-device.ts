@@ -12,12 +12,14 @@ import type { QmpLink } from "./qmp-link.ts";
 /**
  * A real AF_VSOCK device for the guest: `vhost-device-vsock`, a published program that serves QEMU's vhost-user, in a
  * process of its own that dies with the double. It takes the same CONNECT as Firecracker, on a socket of its own, since
- * it hangs up while Firecracker waits, and waits while Firecracker hangs up.
+ * it hangs up while Firecracker waits, and waits while Firecracker hangs up. For a guest that calls it connects to
+ * `<its socket>_<port>`; that these are Firecracker's own, its socket is bound under Firecracker's name and moved.
  *
  * Its two sockets lie beside Firecracker's own and stay behind as that does.
  */
 const controlName = "vhu";
 const guestName = "vhg";
+const parkedName = "vhp";
 /** of QEMU's object */
 const path = "/machine/peripheral/vsock";
 /** number of the system call (arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h) */
@@ -27,6 +29,7 @@ const answerBytes = 32;
 
 export class VsockDevice implements GuestLine {
   readonly description = "a vhost-user device; the guest sees AF_VSOCK";
+  readonly isReadyWithAgent = false;
   readonly #child: ChildProcess;
   readonly #directory: string;
 
@@ -39,7 +42,8 @@ export class VsockDevice implements GuestLine {
   static async start(udsPath: string, cid: number): Promise<VsockDevice> {
     const directory = dirname(udsPath);
     const control = join(directory, controlName);
-    const argv = ["--guest-cid", String(cid), "--socket", control, "--uds-path", join(directory, guestName)];
+    const argv = ["--guest-cid", String(cid), "--socket", control, "--uds-path", udsPath];
+    await fs.rename(udsPath, join(directory, parkedName));
     const [program, ...rest] = diesWithUs([vsockDeviceProgram, ...argv]);
     const child = spawn(program, rest, {
       stdio: ["ignore", "ignore", "pipe"],
@@ -49,7 +53,7 @@ export class VsockDevice implements GuestLine {
     child.stderr?.on("data", (chunk: Buffer) => (words = (words + chunk.toString()).slice(-1000)));
     child.on("error", (error) => (words += error.message));
     const device = new VsockDevice(child, directory);
-    // it binds the socket and listens at once; QEMU takes longer to start
+    // it binds this socket last and listens at once; QEMU takes longer to start
     const there = eventually(
       () => existsSync(control),
       (isThere) => isThere,
@@ -58,7 +62,12 @@ export class VsockDevice implements GuestLine {
       throw new Error(`vhost-device-vsock: ${words.trim()}`);
     });
     gone.catch(() => {});
-    await Promise.race([there, gone]);
+    try {
+      await Promise.race([there, gone]);
+      await fs.rename(udsPath, join(directory, guestName));
+    } finally {
+      await fs.rename(join(directory, parkedName), udsPath);
+    }
     return device;
   }
 

@@ -6,10 +6,10 @@ import type { GuestLine } from "./guest-line.ts";
 import { Refusal, systemWords } from "./refusal.ts";
 
 /**
- * Firecracker's vsock socket: CONNECT is passed on to what the guest is reached by (guest-line.ts). The guest can call
- * nobody.
+ * Firecracker's vsock socket: CONNECT is passed on to what the guest is reached by (guest-line.ts).
  *
- * A connection waits without an answer until the agent serves, and while the VM is paused.
+ * A connection waits without an answer until the guest's driver is up, and while the VM is paused. Whoever has waited for
+ * the driver finds nobody at the port and is hung up on: the agent is not up yet then (so did 1.15.1 in the lab).
  */
 const firstHostPort = 2 ** 30;
 /** what the first read must hold at least, `CONNECT 1\n`, and the longest line */
@@ -56,10 +56,23 @@ export class VsockSocket {
     await once(this.#server, "close");
   }
 
-  /** The agent serves from now on. */
-  serve(line: GuestLine): void {
+  /** The guest can be reached from now on; one that has been loaded listens at its ports already. */
+  serve(line: GuestLine, { isLoaded }: { isLoaded: boolean }): void {
     this.#line = line;
-    this.#admit();
+    if (isLoaded) return this.#admit();
+    for (const socket of this.#waiting) {
+      this.#nextHostPort();
+      socket.destroy();
+    }
+    this.#waiting.clear();
+  }
+
+  /**
+   * Ends the guest's end of every connection, as its driver does when a snapshot has reset the device. The host is not
+   * told before it sends something that nobody has a socket for (so did 1.15.1 in the lab).
+   */
+  cut(): void {
+    for (const bridge of this.#bridges) bridge.cut();
   }
 
   freeze(): void {
@@ -96,19 +109,25 @@ export class VsockSocket {
     await seeHangUp();
     if (!Buffer.isBuffer(first) || socket.destroyed) return;
     const request = connectLine(first);
+    const hostPort = this.#nextHostPort();
     const guest = request === null ? null : await line.open(request.port);
     if (request === null || guest === null || socket.destroyed) {
       guest?.destroy();
       return void socket.destroy();
     }
     socket.pause();
-    socket.write(`OK ${this.#hostPort}\n`);
-    this.#hostPort = this.#hostPort + 1 < 2 ** 31 ? this.#hostPort + 1 : firstHostPort;
+    socket.write(`OK ${hostPort}\n`);
     if (request.rest.length > 0) socket.unshift(request.rest);
     const bridge = new Bridge(socket, guest);
     this.#bridges.add(bridge);
-    guest.once("close", () => this.#bridges.delete(bridge));
+    socket.once("close", () => this.#bridges.delete(bridge));
     if (!this.#isFrozen) bridge.flow();
+  }
+
+  #nextHostPort(): number {
+    const port = this.#hostPort;
+    this.#hostPort = port + 1 < 2 ** 31 ? port + 1 : firstHostPort;
+    return port;
   }
 }
 
@@ -120,16 +139,18 @@ class Bridge {
   readonly #host: Socket;
   readonly #guest: Socket;
   #isFrozen = true;
+  #isCut = false;
 
   constructor(host: Socket, guest: Socket) {
     this.#host = host.on("close", () => this.#end());
-    this.#guest = guest.on("error", () => {}).on("close", () => host.destroy());
-    guest.on("end", () => host.end());
+    this.#guest = guest.on("error", () => {}).on("close", () => this.#isCut || host.destroy());
+    guest.on("end", () => this.#isCut || host.end());
   }
 
   flow(): void {
     this.#isFrozen = false;
     if (this.#host.destroyed) return this.#end();
+    if (this.#isCut) return void this.#host.once("data", () => this.#host.destroy()).resume();
     this.#host.pipe(this.#guest);
     this.#guest.pipe(this.#host);
   }
@@ -138,6 +159,14 @@ class Bridge {
     this.#isFrozen = true;
     this.#host.unpipe(this.#guest).pause();
     this.#guest.unpipe(this.#host).pause();
+  }
+
+  cut(): void {
+    const flows = !this.#isFrozen && !this.#isCut;
+    this.stop();
+    this.#isCut = true;
+    this.#guest.destroy();
+    if (flows) this.flow();
   }
 
   #end(): void {
