@@ -159,8 +159,27 @@ async function withPhaseChecks(running: RunningProgram): Promise<void> {
     ['PUT /metrics {"metrics_path":"other"}', after],
     ['PUT /mmds/config {"network_interfaces":["a"],"version":"V2"}', after],
     ['PUT /snapshot/load {"snapshot_path":"a","mem_backend":{"backend_type":"File","backend_path":"b"}}', after],
-    ['PUT /drives/b {"drive_id":"b","is_root_device":false,"path_on_host":"disk"}', "PCI is not enabled"],
-    ['PUT /network-interfaces/a {"iface_id":"a","host_dev_name":"a"}', "PCI is not enabled"],
+    ['PUT /drives/b {"drive_id":"b","is_root_device":false,"path_on_host":"disk"}', after],
+    ['PUT /network-interfaces/a {"iface_id":"a","host_dev_name":"a"}', after],
+    [
+      'PATCH /drives/root {"drive_id":"root","path_on_host":"/no/such"}',
+      "Drive config error: Unable to patch the block device: Block: Virtio backend error: Error manipulating the backing file: No such file or directory (os error 2) /no/such Please verify the request arguments.",
+    ],
+    [
+      'PATCH /drives/b {"drive_id":"b","path_on_host":"disk"}',
+      "Drive config error: Unable to patch the block device: Failed perform action on device: Device not found Please verify the request arguments.",
+    ],
+    [
+      'PATCH /balloon {"amount_mib":1000}',
+      "Balloon update error: Balloon: Requested memory should be less than 1000MiB",
+    ],
+    ["PATCH /balloon/hinting/start {}", "Balloon update error: Balloon: Attempting to use hinting when not enabled"],
+    ["GET /balloon/hinting/status", "Balloon update error: Balloon: Attempting to use hinting when not enabled"],
+    [
+      'PATCH /hotplug/memory {"requested_size_mib":1}',
+      "Memory hotplug update error: Failed perform action on device: Device not found",
+    ],
+    ['PATCH /pmem/x {"id":"x"}', "Invalid request method and/or path: PATCH pmem."],
     ["GET /mmds", "MMDS error: The MMDS data store is not initialized."],
     ["GET /hotplug/memory", "Internal VMM error: Failed perform action on device: Device not found"],
     [
@@ -185,7 +204,10 @@ async function withDeviceChanges(running: RunningProgram, agent: ClientHttp2Sess
   assert.equal(await running.ask('PATCH /balloon {"amount_mib":32}'), noContent);
   await eventually(
     () => running.ask("GET /balloon/statistics"),
-    (answer) => answer.endsWith('{"target_pages":8192,"actual_pages":8192,"target_mib":32,"actual_mib":32}'),
+    (answer) =>
+      /{"target_pages":8192,"actual_pages":8192,"target_mib":32,"actual_mib":32,"swap_in":0,"swap_out":0,"major_faults":\d+,"minor_faults":\d+,"free_memory":\d+,"total_memory":\d+,"available_memory":\d+,"disk_caches":\d+,"hugetlb_allocations":0,"hugetlb_failures":0}$/.test(
+        answer,
+      ),
   );
   const disk = running.path("root.ext4");
   const bytes = (await fs.stat(disk)).size + 1024 * 1024;

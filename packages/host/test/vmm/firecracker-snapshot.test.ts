@@ -29,7 +29,7 @@ test(`a guest is saved, runs on, and is loaded by another process`, { timeout: 6
     assert.match(first.output, /'create full snapshot' VMM action took \d+ us\.\n/);
     assert.equal(await first.ask('PATCH /vm {"state":"Resumed"}'), noContent);
     await assertCutOff(again);
-    const on = agentOver(await connected(first));
+    const on = await reached(first);
     assert.equal(await bootIdOf(on), bootId);
     on.destroy();
     assert.equal(await describedVersion(first.path("state")), "v9.0.0");
@@ -48,7 +48,7 @@ test(`a guest is saved, runs on, and is loaded by another process`, { timeout: 6
         "The requested operation is not supported after starting the microVM.",
       );
       assert.equal(await second.ask('PATCH /vm {"state":"Resumed"}'), noContent);
-      const loaded = agentOver(await connected(second));
+      const loaded = await reached(second);
       assert.equal(await bootIdOf(loaded), bootId);
       assert.match(second.output, /'load snapshot' API request took \d+ us\.\n/);
       assert.equal(await second.ask('PATCH /vm {"state":"Paused"}'), noContent);
@@ -59,7 +59,7 @@ test(`a guest is saved, runs on, and is loaded by another process`, { timeout: 6
         await third.ready();
         assert.equal(await third.ask(loadOf(second, '"resume_vm":true')), noContent);
         assert.match(await third.ask("GET /"), /"state":"Running"/);
-        assert.equal(await bootIdOf(agentOver(await connected(third))), bootId);
+        assert.equal(await bootIdOf(await reached(third)), bootId);
       });
     });
     await withRefusedLoads(first);
@@ -73,6 +73,18 @@ async function assertCutOff(agent: ClientHttp2Session): Promise<void> {
   await eventually(
     () => agent.closed,
     (closed) => closed,
+  );
+}
+
+/** The guest may be told of its device's reset only after the first has been connected to it. */
+async function reached(running: RunningProgram): Promise<ClientHttp2Session> {
+  return await eventually(
+    async () => {
+      const agent = agentOver(await connected(running));
+      if ((await askAgent(agent, "GET /v1/agent").catch(() => "")) === "") agent.destroy();
+      return agent;
+    },
+    (agent) => !agent.destroyed,
   );
 }
 
@@ -124,12 +136,12 @@ async function withRefusedLoads({ directory }: RunningProgram): Promise<void> {
       name: "a vsock socket that is there",
       break: () => Promise.resolve(),
       there: "vsock",
-      says: `${failed} Failed to build microVM from snapshot: Failed to restore devices: VsockUnixBackend: Error binding to the host-side Unix socket: Address in use (os error 98)`,
+      says: `${failed} Failed to build microVM from snapshot: Failed to restore devices: Error restoring MMIO devices: VsockUnixBackend: Error binding to the host-side Unix socket: Address in use (os error 98)`,
     },
     {
       name: "a drive that is not there",
       break: () => fs.rename(path("root.ext4"), path("other.ext4")),
-      says: `${failed} Failed to build microVM from snapshot: Failed to restore devices: Block: Virtio backend error: Error manipulating the backing file: No such file or directory (os error 2) ${path("root.ext4")}`,
+      says: `${failed} Failed to build microVM from snapshot: Failed to restore devices: Error restoring MMIO devices: Block: Virtio backend error: Error manipulating the backing file: No such file or directory (os error 2) ${path("root.ext4")}`,
     },
     {
       name: "a memory file that is too short",

@@ -3,8 +3,7 @@ import { Refusal } from "./refusal.ts";
 
 /** What a request asks of the VM, and when it may. */
 export interface Call {
-  /** `hotplug`: before the start, and after it only on PCI, which the double has not */
-  phase: "before" | "after" | "any" | "hotplug";
+  phase: "before" | "after" | "any";
   /** belongs to the way of booting, which forbids loading a snapshot even where it is refused */
   isOfBoot?: boolean;
   /** as the log and the metrics name what it takes a while to do */
@@ -17,7 +16,6 @@ export interface Call {
 
 /** Runs a call in a phase where it may be run. */
 export async function runCall(vm: Vm, call: Call): Promise<string | null> {
-  if (vm.hasBooted && call.phase === "hotplug") throw new Refusal("PCI is not enabled");
   if (vm.hasBooted && call.phase === "before")
     throw new Refusal("The requested operation is not supported after starting the microVM.");
   if (!vm.hasBooted && call.phase === "after")

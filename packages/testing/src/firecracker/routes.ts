@@ -82,7 +82,7 @@ const routes: Record<string, Partial<Record<Method, Route>>> = {
     PUT: (body, [id]) => {
       const drive = readNamed(id, () => readBody(body, bodies.drive));
       matchIds(id, drive.drive_id);
-      return { phase: "hotplug", isOfBoot: true, run: (vm) => vm.drives.put(drive) };
+      return { phase: "before", isOfBoot: true, run: (vm) => vm.drives.put(drive) };
     },
     PATCH: (body, [id]) => {
       const change = readNamed(id, () => readBody(body, bodies.driveUpdate));
@@ -94,7 +94,7 @@ const routes: Record<string, Partial<Record<Method, Route>>> = {
     PUT: (body, [id]) => {
       const config = readNamed(id, () => readBody(body, bodies.networkInterface));
       matchInterfaceIds(id, config.iface_id);
-      return { phase: "hotplug", isOfBoot: true, run: (vm) => vm.interfaces.put(config) };
+      return { phase: "before", isOfBoot: true, run: (vm) => vm.interfaces.put(config) };
     },
     PATCH: (body, [id]) => {
       const change = readNamed(id, () => readBody(body, bodies.interfaceUpdate));
@@ -104,8 +104,7 @@ const routes: Record<string, Partial<Record<Method, Route>>> = {
   },
   "cpu-config": { PUT: (body) => (readBody(body, bodies.cpuConfig), { phase: "before", run: () => {} }) },
   pmem: {
-    PUT: (_body, [id]) => readNamed(id, () => notInDouble("Pmem config error", "hotplug")),
-    PATCH: (_body, [id]) => readNamed(id, () => notInDouble("Pmem config error", "after")),
+    PUT: (_body, [id]) => readNamed(id, () => notInDouble("Pmem config error", "before")),
   },
   hotplug: {
     GET: (_body, [what]) => hotpluggedMemory("GET", what),

@@ -1,6 +1,7 @@
 import { closeSync, openSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { disksIn } from "@workfort/host/vmm/qemu/block-statistics.ts";
+import { askForStatistics } from "./balloon.ts";
 import { checkBootable, checkBootSource } from "./boot-source.ts";
 import type { Balloon, BootSource, MachineConfig, MachineConfigUpdate, Serial, Vsock } from "./bodies.ts";
 import { Drives } from "./drives.ts";
@@ -163,7 +164,7 @@ export class Vm {
     this.balloon = saved.balloon;
     this.entropy = saved.entropy;
     await this.#openDevices(saved).catch((error: Error) => {
-      throw new Error(`${failed} Failed to restore devices: ${error.message}`);
+      throw new Error(`${failed} Failed to restore devices: Error restoring MMIO devices: ${error.message}`);
     });
     if (saved.boot === null) throw new Error(`${failed} there is no kernel in it`);
     const guest = await this.#startGuest(saved.boot, { waits: true });
@@ -202,6 +203,7 @@ export class Vm {
         clockLateBy: this.#faults.clockLateBy,
       };
       const guest = await Guest.start(plan, line, { console, waits });
+      if (this.balloon !== null) await askForStatistics(guest.monitor, this.balloon.stats_polling_interval_s);
       this.#line = line;
       return guest;
     } catch (error) {
