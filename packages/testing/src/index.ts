@@ -6,6 +6,7 @@ export * from "./memory-network.ts";
 export * from "./own-places.ts";
 export * from "./refusal.ts";
 export * from "./tidy.ts";
+export { openTap } from "./firecracker/interfaces.ts";
 export { copyCheckout, copyFile, sendTree } from "./guest-checkout.ts";
 export * from "./internet/index.ts";
 export * from "./guest/index.ts";

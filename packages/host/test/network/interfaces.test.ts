@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { promises as fs } from "node:fs";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { test, type TestContext } from "node:test";
 import type { AttachedNetwork, VmmDriver, VmSpec } from "@workfort/core";
-import { eventually, makeFirecrackerDouble, nativePrograms, refusal, testEnvironment } from "@workfort/testing";
+import { eventually, makeFirecrackerDouble, nativePrograms, node, refusal, testEnvironment } from "@workfort/testing";
 import { Confinement } from "../../src/confinement/confinement.ts";
 import { http2Guests } from "../../src/guest/link.ts";
 import { KernelDirectory } from "../../src/kernels/kernel-directory.ts";
@@ -14,7 +14,13 @@ import { FirecrackerDriver } from "../../src/vmm/firecracker/driver.ts";
 import { QemuDriver } from "../../src/vmm/qemu/driver.ts";
 import { TestNamespace } from "./test-namespace.ts";
 
-/** A VM with an interface, under each VMM: its tap lies in a network namespace that is not the daemon's. */
+/**
+ * A VM with an interface, under each VMM: its tap lies in a network namespace that is not the daemon's. Where
+ * FIRECRACKER_ORIGINAL names it, as in the lab, it is Firecracker itself.
+ */
+const original = process.env["FIRECRACKER_ORIGINAL"];
+const kinds =
+  original === undefined ? (["qemu", "firecracker", "jailed"] as const) : (["firecracker", "jailed"] as const);
 const macAddress = "02:5a:1f:00:9c:3e";
 const tap = "tapabcdefghijk2";
 const signal = AbortSignal.timeout(300_000);
@@ -56,7 +62,7 @@ async function bench(t: TestContext, kind: "qemu" | "firecracker" | "jailed"): P
       ? new QemuDriver({ ...needs, configuredBinary: null })
       : new FirecrackerDriver({
           ...needs,
-          configuredBinary: (await makeFirecrackerDouble(double, { jailer: kind === "jailed" })).program,
+          configuredBinary: await firecrackerIn(double, kind === "jailed"),
         });
   const disk = join(directory, "disk");
   await fs.copyFile(rootfsImage, disk, fs.constants.COPYFILE_FICLONE);
@@ -84,9 +90,16 @@ async function bench(t: TestContext, kind: "qemu" | "firecracker" | "jailed"): P
   return { driver, spec, namespace };
 }
 
+async function firecrackerIn(directory: string, isJailed: boolean): Promise<string> {
+  if (original === undefined) return (await makeFirecrackerDouble(directory, { jailer: isJailed })).program;
+  for (const program of isJailed ? [original, join(dirname(original), "jailer")] : [original])
+    await fs.copyFile(program, join(directory, basename(program)));
+  return join(directory, basename(original));
+}
+
 const hooks = { onStep: () => {}, signal };
 
-for (const kind of ["qemu", "firecracker", "jailed"] as const)
+for (const kind of kinds)
   test(`${kind}: the guest has the interface, and the VMM its tap`, async (t) => {
     const { driver, spec, namespace } = await bench(t, kind);
     const run = await driver.start(spec, hooks);
@@ -119,18 +132,12 @@ for (const kind of ["qemu", "firecracker", "jailed"] as const)
     );
   });
 
-for (const kind of ["qemu", "firecracker", "jailed"] as const)
+for (const kind of kinds)
   test(`${kind}: a tap that another process has is told in the VMM's words, and nothing is left`, async (t) => {
     const { driver, spec, namespace } = await bench(t, kind);
-    const holder = spawn(
-      ...split([
-        ...namespace.enter,
-        "qemu-system-x86_64",
-        ..."-M none -nodefaults -display none -netdev".split(" "),
-        `tap,id=a,ifname=${tap},script=no,downscript=no`,
-      ]),
-      { stdio: "ignore" },
-    );
+    const holder = spawn(...split([...namespace.enter, node, join(import.meta.dirname, "hold-tap.ts"), tap]), {
+      stdio: ["ignore", "ignore", "inherit"],
+    });
     try {
       await eventually(
         () => namespace.run(["ip", "-o", "link", "show", tap]),

@@ -55,7 +55,7 @@ test(`a guest boots, is spoken to, paused, resumed, changed and ended`, { timeou
     assert.equal(await running.end(), 0);
     assert.match(
       running.output,
-      /:main\] Vmm is stopping\.\n\S+ \[\S+:main\] Firecracker exiting successfully\. exit_code=0\n$/,
+      /:main\] Vmm is stopping\.\n[^]*:main\] Killing vCPU threads\n\S+ \[\S+:main\] Firecracker exiting successfully\. exit_code=0\n$/,
     );
     assert.ok(existsSync(running.path("api")) && existsSync(running.path("vsock")));
     const metrics = running

@@ -57,7 +57,8 @@ export class Interfaces {
   }
 }
 
-async function openTap(name: string, failed: string): Promise<number> {
+/** The descriptor of a tap, for this process alone; throws Refusal. */
+export async function openTap(name: string, failed: string): Promise<number> {
   let tap: number;
   try {
     tap = openSync("/dev/net/tun", constants.O_RDWR | constants.O_NONBLOCK);

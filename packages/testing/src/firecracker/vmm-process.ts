@@ -111,7 +111,7 @@ export class VmmProcess implements Surroundings {
       if (!this.#flags.bootTimer || !writesBootTimer.test(this.vm.boot?.boot_args ?? "")) return;
       const ms = Math.round(performance.now() - begun);
       const us = String(ms * 1000).padStart(6);
-      this.log.info("main", `Guest-boot-time = ${us} us ${ms} ms, ${us} CPU us ${ms} CPU ms`);
+      this.log.info("fc_vcpu 0", `Guest-boot-time = ${us} us ${ms} ms, ${us} CPU us ${ms} CPU ms`);
     });
     this.#vmResumed();
   }
@@ -213,6 +213,7 @@ export class VmmProcess implements Surroundings {
   #guestEnded(reason: string | null): void {
     if (this.#faults.poweroffStays || reason === "guest-shutdown") return;
     this.log.info("main", "Vmm is stopping.");
+    this.log.info("main", "Killing vCPU threads");
     this.exit(reason === "guest-reset" ? 0 : 1);
   }
 }
