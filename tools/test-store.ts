@@ -1,6 +1,7 @@
 import { promises as fs } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { locate } from "@workfort/contract/locations";
 import { prepareAssets } from "@workfort/host/assets/prepare.ts";
 import { runTool } from "@workfort/host/process/run.ts";
@@ -12,8 +13,12 @@ export interface TestStore {
   directory: string;
   /** what packages/testing looks for */
   env: Record<string, string>;
-  remove(): Promise<void>;
+  /** Takes it away, and gives the processes that were still about it and had to be ended for that. */
+  remove(): Promise<string[]>;
 }
+
+/** for what is about to end, ms */
+const endingMs = 3000;
 
 export async function makeTestStore(signal: AbortSignal): Promise<TestStore> {
   if (process.getuid?.() !== 0)
@@ -22,9 +27,11 @@ export async function makeTestStore(signal: AbortSignal): Promise<TestStore> {
   const assets = await prepareAssets(cacheDirectory, { signal, onProgress: (text) => console.log(`  ${text}`) });
   const directory = await fs.mkdtemp(join(tmpdir(), "workfort-test-"));
   const store = join(directory, "store");
-  const remove = async (): Promise<void> => {
+  const remove = async (): Promise<string[]> => {
+    const ended = await endAllAbout(directory);
     await runTool(["umount", store], { okCodes: [0, 1, 32] });
     await fs.rm(directory, { recursive: true, force: true });
+    return ended;
   };
   try {
     const file = join(directory, "store.btrfs");
@@ -44,5 +51,45 @@ export async function makeTestStore(signal: AbortSignal): Promise<TestStore> {
   } catch (error) {
     await remove();
     throw error;
+  }
+}
+
+/** Ends what names the directory in its arguments or environment and does not end by itself; gives the command lines. */
+async function endAllAbout(directory: string): Promise<string[]> {
+  const ended = new Map<number, string>();
+  for (const isLast of [false, true]) {
+    const deadline = performance.now() + endingMs;
+    let found = await processesAbout(directory);
+    while (found.length > 0 && performance.now() < deadline) {
+      await delay(100);
+      found = await processesAbout(directory);
+    }
+    if (found.length === 0 || isLast) break;
+    for (const { pid, commandLine } of found) {
+      ended.set(pid, commandLine);
+      tryKill(pid);
+    }
+  }
+  return [...ended.values()];
+}
+
+async function processesAbout(directory: string): Promise<{ pid: number; commandLine: string }[]> {
+  const found: { pid: number; commandLine: string }[] = [];
+  for (const name of await fs.readdir("/proc")) {
+    const pid = Number(name);
+    if (!Number.isInteger(pid) || pid === process.pid) continue;
+    const read = (file: string): Promise<string> => fs.readFile(`/proc/${pid}/${file}`, "latin1").catch(() => "");
+    const [commandLine, environment] = await Promise.all([read("cmdline"), read("environ")]);
+    if (`${commandLine}${environment}`.includes(directory))
+      found.push({ pid, commandLine: commandLine.replaceAll("\0", " ").trim() });
+  }
+  return found;
+}
+
+function tryKill(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // it has ended
   }
 }

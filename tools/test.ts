@@ -86,7 +86,9 @@ try {
     if (full) await runNode("full", await find("test/full/**/*.test.ts"), env);
   }
 } finally {
-  await store.remove();
+  const left = await store.remove();
+  for (const commandLine of left) console.log(`left over, and ended: ${commandLine}`);
+  if (!stopped.signal.aborted) failed += left.length;
 }
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed > 0 || passed === 0 || stopped.signal.aborted ? 1 : 0;

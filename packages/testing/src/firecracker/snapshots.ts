@@ -5,7 +5,13 @@ import { JsonError } from "./json-reader.ts";
 import { Fatal, Refusal, systemWords } from "./refusal.ts";
 import type { Surroundings } from "./routes.ts";
 import { readBody, refusedJson } from "./shapes.ts";
-import { decodeSnapshot, encodeSnapshot, SnapshotFileError, type SavedVm } from "./snapshot-file.ts";
+import {
+  decodeSnapshot,
+  encodeSnapshot,
+  SnapshotFileError,
+  type SavedConfiguration,
+  type SavedVm,
+} from "./snapshot-file.ts";
 import type { Vm } from "./vm.ts";
 
 /** Snapshots, whole ones only, with their memory in a file. */
@@ -74,7 +80,43 @@ async function restore(vm: Vm, load: bodies.SnapshotLoad, memoryPath: string): P
     found.host_dev_name = tap;
   }
   await checkMemory(memoryPath, saved.configuration.machine.mem_size_mib);
-  await vm.load(saved, memoryPath, load.track_dirty_pages);
+  const failed = "Failed to build microVM from snapshot:";
+  await openDevices(vm, saved.configuration).catch((error: Error) => {
+    throw new Error(`${failed} Failed to restore devices: Error restoring MMIO devices: ${error.message}`);
+  });
+  vm.machine.track_dirty_pages = load.track_dirty_pages;
+  await vm.load(saved.devices, memoryPath);
+}
+
+/** Opens what the guest had, at the places where it had it. */
+async function openDevices(vm: Vm, saved: SavedConfiguration): Promise<void> {
+  const { drives, interfaces, vsock, mmds } = saved;
+  vm.machine = saved.machine;
+  vm.boot = saved.boot;
+  vm.balloon = saved.balloon;
+  vm.entropy = saved.entropy;
+  for (const drive of drives) await within("Block", () => vm.drives.put(drive));
+  for (const one of interfaces) await within("Net", () => vm.interfaces.put(one));
+  if (mmds !== null)
+    vm.mmds.configure(
+      mmds,
+      interfaces.map(({ iface_id }) => iface_id),
+    );
+  if (vsock !== null) await within("VsockUnixBackend", () => vm.setVsock({ ...vsock, vsock_id: null }));
+}
+
+/** What refuses to be opened says so in other words when it is loaded. */
+async function within(kind: string, open: () => void | Promise<void>): Promise<void> {
+  try {
+    await open();
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    const why = error.message
+      .replace(/^Drive config error: Unable to create the virtio block device: /, "")
+      .replace(/^Network config error: Could not create the network device: /, "")
+      .replace(/^Vsock config error: Cannot create backend for vsock device: /, "");
+    throw new Error(`${kind}: ${why}`, { cause: error });
+  }
 }
 
 async function readSaved(path: string): Promise<SavedVm> {

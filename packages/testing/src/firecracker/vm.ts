@@ -19,14 +19,6 @@ import type { SavedVm } from "./snapshot-file.ts";
 import { VsockDevice } from "./vsock-device.ts";
 import { VsockSocket } from "./vsock.ts";
 
-/**
- * One VM: what it has been told, and its guest once it has been started.
- *
- *   Not started ──InstanceStart──▶ Running ◀──PATCH /vm──▶ Paused
- *         └────────────────snapshot/load────────────────────────▲
- *
- * It ends with the process. A start that fails changes nothing.
- */
 /** where the guest agent listens (codex/reference/guest-protocol.md) */
 const agentPort = 7300;
 /** of reaching an agent that is not up yet, ms */
@@ -36,6 +28,14 @@ type VmFaults = Pick<Faults, "lostVsock" | "bridgedVsock" | "lostSerial" | "cloc
 
 export type VmState = "Not started" | "Running" | "Paused";
 
+/**
+ * One VM: what it has been told, and its guest once it has been started.
+ *
+ *   Not started ──InstanceStart──▶ Running ◀──PATCH /vm──▶ Paused
+ *         └────────────────snapshot/load────────────────────────▲
+ *
+ * It ends with the process. A start that fails changes nothing.
+ */
 export class Vm {
   readonly drives = new Drives();
   readonly interfaces = new Interfaces();
@@ -156,34 +156,14 @@ export class Vm {
     await saveMemory(this.guest.pid, path, this.#faults.fullDisk ? this.machine.mem_size_mib / 2 : Infinity);
   }
 
-  /** Becomes the VM that was saved, paused; whatever it throws, nothing can be done with it any more. */
-  async load({ configuration: saved, devices }: SavedVm, memoryPath: string, tracksDirtyPages: boolean): Promise<void> {
-    const failed = "Failed to build microVM from snapshot:";
-    this.machine = { ...saved.machine, track_dirty_pages: tracksDirtyPages };
-    this.boot = saved.boot;
-    this.balloon = saved.balloon;
-    this.entropy = saved.entropy;
-    await this.#openDevices(saved).catch((error: Error) => {
-      throw new Error(`${failed} Failed to restore devices: Error restoring MMIO devices: ${error.message}`);
-    });
-    if (saved.boot === null) throw new Error(`${failed} there is no kernel in it`);
-    const guest = await this.#startGuest(saved.boot, { waits: true });
+  /** Goes on where a guest was saved, paused; what it had has been opened. */
+  async load(devices: Buffer, memoryPath: string): Promise<void> {
+    if (this.boot === null) throw new Error("the saved VM had no kernel");
+    const guest = await this.#startGuest(this.boot, { waits: true });
     this.#socket?.freeze();
     this.#begin(guest, "Paused", () => {});
     await loadMemory(guest.pid, memoryPath);
     await loadDevices(guest.monitor, this.#directory, devices);
-  }
-
-  /** Opens what the guest had, at the places where it had it. */
-  async #openDevices({ drives, interfaces, vsock, mmds }: SavedVm["configuration"]): Promise<void> {
-    for (const drive of drives) await within("Block", () => this.drives.put(drive));
-    for (const one of interfaces) await within("Net", () => this.interfaces.put(one));
-    if (mmds !== null)
-      this.mmds.configure(
-        mmds,
-        interfaces.map(({ iface_id }) => iface_id),
-      );
-    if (vsock !== null) await within("VsockUnixBackend", () => this.setVsock({ ...vsock, vsock_id: null }));
   }
 
   /** Starts what the guest is reached by, and QEMU. */
@@ -306,18 +286,4 @@ async function listens(line: GuestLine, port: number): Promise<boolean> {
   const stream = await line.open(port);
   stream?.destroy();
   return stream !== null;
-}
-
-/** Opens a device of a saved VM; its refusal becomes what a load would say. */
-async function within(kind: string, open: () => void | Promise<void>): Promise<void> {
-  try {
-    await open();
-  } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
-    const why = error.message
-      .replace(/^Drive config error: Unable to create the virtio block device: /, "")
-      .replace(/^Network config error: Could not create the network device: /, "")
-      .replace(/^Vsock config error: Cannot create backend for vsock device: /, "");
-    throw new Error(`${kind}: ${why}`, { cause: error });
-  }
 }
