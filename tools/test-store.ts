@@ -26,9 +26,11 @@ export async function makeTestStore(signal: AbortSignal): Promise<TestStore> {
   const { cacheDirectory } = locate(process.env, 0);
   const assets = await prepareAssets(cacheDirectory, { signal, onProgress: (text) => console.log(`  ${text}`) });
   const directory = await fs.mkdtemp(join(tmpdir(), "workfort-test-"));
+  const runtime = await fs.mkdtemp(join(tmpdir(), "wf"));
   const store = join(directory, "store");
   const remove = async (): Promise<string[]> => {
-    const ended = await endAllAbout(directory);
+    const ended = await endAllAbout([directory, runtime]);
+    await fs.rm(runtime, { recursive: true, force: true });
     await runTool(["umount", store], { okCodes: [0, 1, 32] });
     await fs.rm(directory, { recursive: true, force: true });
     return ended;
@@ -41,28 +43,29 @@ export async function makeTestStore(signal: AbortSignal): Promise<TestStore> {
     await runTool(["mkfs.btrfs", "--quiet", file]);
     await runTool(["mount", "-o", "loop,noatime,discard=async", file, store]);
     await fs.chmod(directory, 0o755);
-    await fs.chmod(store, 0o1777);
+    for (const place of [store, runtime]) await fs.chmod(place, 0o1777);
     const kernel = join(store, `kernel-${basename(assets.kernelDirectory)}`);
     await runTool(["cp", "--recursive", "--sparse=always", assets.kernelDirectory, kernel]);
     await runTool(["cp", "--sparse=always", assets.rootfsImage, join(store, "debian.ext4")]);
     await runTool(["chmod", "-R", "a+rX", kernel, join(store, "debian.ext4")]);
     await fs.chmod(kernel, 0o1777); // whoever runs tests keeps an initramfs there
-    return { directory, env: { WORKFORT_TEST_ROOT: store, WORKFORT_TEST_KERNEL: kernel }, remove };
+    const env = { WORKFORT_TEST_ROOT: store, WORKFORT_TEST_RUNTIME: runtime, WORKFORT_TEST_KERNEL: kernel };
+    return { directory, env, remove };
   } catch (error) {
     await remove();
     throw error;
   }
 }
 
-/** Ends what names the directory in its arguments or environment and does not end by itself; gives the command lines. */
-async function endAllAbout(directory: string): Promise<string[]> {
+/** Ends what names one of them in its arguments or environment and does not end by itself; gives the command lines. */
+async function endAllAbout(directories: readonly string[]): Promise<string[]> {
   const ended = new Map<number, string>();
   for (const isLast of [false, true]) {
     const deadline = performance.now() + endingMs;
-    let found = await processesAbout(directory);
+    let found = await processesAbout(directories);
     while (found.length > 0 && performance.now() < deadline) {
       await delay(100);
-      found = await processesAbout(directory);
+      found = await processesAbout(directories);
     }
     if (found.length === 0 || isLast) break;
     for (const { pid, commandLine } of found) {
@@ -73,14 +76,14 @@ async function endAllAbout(directory: string): Promise<string[]> {
   return [...ended.values()];
 }
 
-async function processesAbout(directory: string): Promise<{ pid: number; commandLine: string }[]> {
+async function processesAbout(directories: readonly string[]): Promise<{ pid: number; commandLine: string }[]> {
   const found: { pid: number; commandLine: string }[] = [];
   for (const name of await fs.readdir("/proc")) {
     const pid = Number(name);
     if (!Number.isInteger(pid) || pid === process.pid) continue;
     const read = (file: string): Promise<string> => fs.readFile(`/proc/${pid}/${file}`, "latin1").catch(() => "");
     const [commandLine, environment] = await Promise.all([read("cmdline"), read("environ")]);
-    if (`${commandLine}${environment}`.includes(directory))
+    if (directories.some((directory) => `${commandLine}${environment}`.includes(directory)))
       found.push({ pid, commandLine: commandLine.replaceAll("\0", " ").trim() });
   }
   return found;

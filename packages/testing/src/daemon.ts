@@ -2,7 +2,6 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { openSync, readFileSync, closeSync } from "node:fs";
 import { promises as fs } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createClient, type Client } from "@workfort/client";
 import type { Vm } from "@workfort/contract";
@@ -199,9 +198,9 @@ export class TestDaemon {
 
 /** Makes a daemon without starting it. */
 export async function makeDaemon(options: DaemonOptions = {}): Promise<TestDaemon> {
-  const { root, kernelDirectory, firecracker, confine } = testEnvironment();
+  const { root, runtime, kernelDirectory, firecracker, confine } = testEnvironment();
   const directory = await fs.mkdtemp(join(root, "d"));
-  const runtimeDirectory = await fs.mkdtemp(join(tmpdir(), "wf"));
+  const runtimeDirectory = await fs.mkdtemp(join(runtime, "wf"));
   const daemon = new TestDaemon(directory, runtimeDirectory, options);
   const { dataDirectory, configFile } = daemon.locations;
   await fs.mkdir(dataDirectory, { recursive: true, mode: 0o700 });

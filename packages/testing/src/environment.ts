@@ -1,3 +1,4 @@
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -8,6 +9,8 @@ import { fileURLToPath } from "node:url";
 export interface TestEnvironment {
   /** directory on btrfs, writable by whoever runs the tests */
   root: string;
+  /** directory for sockets, whose paths must be short; of the suite's own, too */
+  runtime: string;
   /** holds `vmlinux` and `modules/` */
   kernelDirectory: string;
   /** ext4 file with a minimal Debian; on the same file system, so that copies cost nothing */
@@ -26,6 +29,7 @@ export function testEnvironment(): TestEnvironment {
   }
   return {
     root,
+    runtime: process.env["WORKFORT_TEST_RUNTIME"] ?? tmpdir(),
     kernelDirectory,
     rootfsImage: join(root, "debian.ext4"),
     firecracker: process.env["WORKFORT_TEST_FIRECRACKER"] ?? null,
