@@ -60,6 +60,7 @@ export async function makeTestStore(signal: AbortSignal): Promise<TestStore> {
 /** Ends what names one of them in its arguments or environment and does not end by itself; gives the command lines. */
 async function endAllAbout(directories: readonly string[]): Promise<string[]> {
   const ended = new Map<number, string>();
+  const groups = new Set<string>();
   for (const isLast of [false, true]) {
     const deadline = performance.now() + endingMs;
     let found = await processesAbout(directories);
@@ -70,9 +71,11 @@ async function endAllAbout(directories: readonly string[]): Promise<string[]> {
     if (found.length === 0 || isLast) break;
     for (const { pid, commandLine } of found) {
       ended.set(pid, commandLine);
+      for (const group of await ownGroups(pid)) groups.add(group);
       tryKill(pid);
     }
   }
+  for (const group of groups) await fs.rmdir(group).catch(() => {});
   return [...ended.values()];
 }
 
@@ -87,6 +90,14 @@ async function processesAbout(directories: readonly string[]): Promise<{ pid: nu
       found.push({ pid, commandLine: commandLine.replaceAll("\0", " ").trim() });
   }
   return found;
+}
+
+/** Directories of the control groups of ours that a process is in (cgroups(7)). */
+async function ownGroups(pid: number): Promise<string[]> {
+  const lines = await fs.readFile(`/proc/${pid}/cgroup`, "utf8").catch(() => "");
+  return [...lines.matchAll(/^\d+:([^:]*):(\/workfort\/.+)$/gm)].map(([, controllers = "", path = ""]) =>
+    join("/sys/fs/cgroup", controllers, path),
+  );
 }
 
 function tryKill(pid: number): void {
