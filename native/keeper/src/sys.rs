@@ -152,7 +152,8 @@ impl TapRequest {
     }
 }
 
-/// Leaves this process no capability, nor a way to one by what it executes. Needs CAP_SETPCAP.
+/// Leaves this process no capability, nor a way to one by what it executes. Without CAP_SETPCAP the bounding set stays,
+/// out of which one that has no_new_privs gains nothing (capabilities(7), prctl(2)).
 pub fn drop_capabilities() -> io::Result<()> {
     const VERSION_3: u32 = 0x2008_0522;
     let header = [VERSION_3, 0]; // of this thread
@@ -163,7 +164,11 @@ pub fn drop_capabilities() -> io::Result<()> {
         // what this program does not know by name as well, up to the kernel's last
         while libc::prctl(libc::PR_CAPBSET_READ, capability, 0, 0, 0) >= 0 {
             if libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) != 0 {
-                return Err(io::Error::last_os_error());
+                let why = io::Error::last_os_error();
+                if why.raw_os_error() == Some(libc::EPERM) {
+                    break;
+                }
+                return Err(why);
             }
             capability += 1;
         }

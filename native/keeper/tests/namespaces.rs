@@ -221,6 +221,29 @@ fn root_s_program_holds_no_capability_where_it_is_to_have_none() {
 }
 
 #[test]
+fn a_root_without_the_right_to_lose_them_for_ever_keeps_none_either() {
+    const CAP_SETPCAP: libc::c_ulong = 8; // linux/capability.h
+    if !is_root() {
+        return;
+    }
+    let script = "id -u; chroot / true 2>/dev/null; echo $?; read line";
+    let kept = keep_with(&["--console-bytes", "65536", "--no-capabilities"], &["sh", "-c", script], |command| {
+        // SAFETY: one system call.
+        unsafe {
+            command.pre_exec(|| match libc::prctl(libc::PR_CAPBSET_DROP, CAP_SETPCAP, 0, 0, 0) {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            });
+        }
+    });
+    kept.await_console("0\n125\n");
+    let status = fs::read_to_string(format!("/proc/{}/status", kept.vmm)).unwrap();
+    for set in ["CapPrm:", "CapEff:", "CapAmb:"] {
+        assert_eq!(field(&status, set), "0000000000000000", "{set}");
+    }
+}
+
+#[test]
 fn refuses_what_only_root_may() {
     let (directory, mut command) = command_of_nobody(&["--network-namespace", "/proc/self/ns/net"], &["true"]);
     let output = command.output().unwrap();
