@@ -28,7 +28,7 @@ for (const [part, steps] of Object.entries(transcript))
     });
   });
 
-test(`refuses what is no request it can take, and goes on`, async () => {
+test("refuses what is no request it can take, and goes on", async () => {
   const formatted = (key: string): string => `Invalid header. Reason: Header is incorrectly formatted. Key: ${key}`;
   const invalid = (name: string, value: string): string =>
     `Invalid header. Reason: Invalid value. Key:${name}; Value:${value}`;
@@ -77,7 +77,7 @@ test(`refuses what is no request it can take, and goes on`, async () => {
   });
 });
 
-test(`answers requests in a row, in pieces, and drops them all for one that is none`, async () => {
+test("answers requests in a row, in pieces, and drops them all for one that is none", async () => {
   await withProgram({}, async (running) => {
     await running.ready();
     const connection = running.connect();
@@ -97,7 +97,7 @@ test(`answers requests in a row, in pieces, and drops them all for one that is n
   });
 });
 
-test(`has ten connections and turns the eleventh away`, async () => {
+test("has ten connections and turns the eleventh away", async () => {
   await withProgram({}, async (running) => {
     await running.ready();
     const open = Array.from({ length: 10 }, () => running.connect());
@@ -119,7 +119,7 @@ test(`has ten connections and turns the eleventh away`, async () => {
   });
 });
 
-test(`fails where its socket exists, and leaves its own behind`, async () => {
+test("fails where its socket exists, and leaves its own behind", async () => {
   await withProgram({ args: ["--id", "vm-1"] }, async (running) => {
     await running.ready();
     assert.match(await running.ask("GET /"), /"id":"vm-1"/);
@@ -138,7 +138,7 @@ test(`fails where its socket exists, and leaves its own behind`, async () => {
   });
 });
 
-test(`says what it is, and refuses flags and settings with their exit codes`, async () => {
+test("says what it is, and refuses flags and settings with their exit codes", async () => {
   const cases: [string[], number, RegExp][] = [
     [
       ["--version"],
@@ -167,7 +167,7 @@ test(`says what it is, and refuses flags and settings with their exit codes`, as
   });
 });
 
-test(`logs requests with their bodies, but not the metadata`, async () => {
+test("logs requests with their bodies, but not the metadata", async () => {
   await withProgram({ args: ["--show-level"] }, async (running) => {
     await running.ready();
     for (const request of [
@@ -200,7 +200,7 @@ test(`logs requests with their bodies, but not the metadata`, async () => {
   });
 });
 
-test(`answers a snapshot it cannot load, and then exits`, async () => {
+test("answers a snapshot it cannot load, and then exits", async () => {
   await withProgram({}, async (running) => {
     await running.ready();
     const connection = running.connect();

@@ -12,7 +12,7 @@ import { isDouble, noContent, withProgram, type RunningProgram } from "./firecra
  * Firecracker's double with a guest in it, or Firecracker itself (firecracker-program.ts): booted by its API, reached by
  * its vsock, changed and ended.
  */
-test(`a guest boots, is spoken to, paused, resumed, changed and ended`, { timeout: 300_000 }, async () => {
+test("a guest boots, is spoken to, paused, resumed, changed and ended", { timeout: 300_000 }, async () => {
   await withProgram({ faults: "bridged-vsock", args: ["--boot-timer"] }, async (running) => {
     await boot(running, "workfort.boot-timer=c0000000");
     const early = running.connect("vsock").send("CONNECT 7300\n");
@@ -72,7 +72,7 @@ test(`a guest boots, is spoken to, paused, resumed, changed and ended`, { timeou
   });
 });
 
-test(`the guest has an AF_VSOCK device; many connect to it, and it calls`, { timeout: 300_000 }, async () => {
+test("the guest has an AF_VSOCK device; many connect to it, and it calls", { timeout: 300_000 }, async () => {
   await withProgram({}, async (running) => {
     await boot(running);
     assert.equal(await running.ask('PUT /actions {"action_type":"InstanceStart"}'), noContent);

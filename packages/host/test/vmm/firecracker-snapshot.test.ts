@@ -12,7 +12,7 @@ const bridged = { faults: "bridged-vsock" };
 const notSaved = "Create snapshot error: Cannot save the microVM state:";
 const whileRunning = "save/restore unavailable while running";
 
-test(`a guest is saved, runs on, and is loaded by another process`, { timeout: 600_000 }, async () => {
+test("a guest is saved, runs on, and is loaded by another process", { timeout: 600_000 }, async () => {
   await withProgram(bridged, async (first) => {
     await boot(first);
     assert.equal(await first.ask('PUT /actions {"action_type":"InstanceStart"}'), noContent);

@@ -83,7 +83,7 @@ const table = Array.from({ length: 256 }, (_, byte) => {
 });
 
 /** Zero over bytes that end with their own checksum. */
-export function crc64(bytes: Buffer): bigint {
+function crc64(bytes: Buffer): bigint {
   let sum = 0n;
   for (const byte of bytes) sum = (table[Number(sum & 0xffn) ^ byte] ?? 0n) ^ (sum >> 8n);
   return sum;
