@@ -135,7 +135,7 @@ for (const kind of kinds)
 for (const kind of kinds)
   test(`${kind}: a tap that another process has is told in the VMM's words, and nothing is left`, async (t) => {
     const { driver, spec, namespace } = await bench(t, kind);
-    const holder = spawn(...split([...namespace.enter, node, join(import.meta.dirname, "hold-tap.ts"), tap]), {
+    const holder = spawn(...split([...namespace.enter, node, join(import.meta.dirname, "fixtures/hold-tap.ts"), tap]), {
       stdio: ["ignore", "ignore", "inherit"],
     });
     try {
