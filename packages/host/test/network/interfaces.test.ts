@@ -12,13 +12,13 @@ import { KernelDirectory } from "../../src/kernels/kernel-directory.ts";
 import { pathsOf } from "../../src/paths.ts";
 import { FirecrackerDriver } from "../../src/vmm/firecracker/driver.ts";
 import { QemuDriver } from "../../src/vmm/qemu/driver.ts";
+import { original } from "../vmm/firecracker-program.ts";
 import { TestNamespace } from "./test-namespace.ts";
 
 /**
- * A VM with an interface, under each VMM: its tap lies in a network namespace that is not the daemon's. Where
- * FIRECRACKER_ORIGINAL names it, as in the lab, it is Firecracker itself.
+ * A VM with an interface, under each VMM: its tap lies in a network namespace that is not the daemon's. In the
+ * lab it is Firecracker itself (firecracker-program.ts).
  */
-const original = process.env["FIRECRACKER_ORIGINAL"];
 const kinds =
   original === undefined ? (["qemu", "firecracker", "jailed"] as const) : (["firecracker", "jailed"] as const);
 const macAddress = "02:5a:1f:00:9c:3e";

@@ -10,7 +10,7 @@ import { checkout, eventually, node, testEnvironment } from "@workfort/testing";
  * Firecracker as it is tried by itself: the double, or where FIRECRACKER_ORIGINAL names it the program, which boots only
  * where KVM does. The lab runs the same tests over it.
  */
-const original = process.env["FIRECRACKER_ORIGINAL"];
+export const original = process.env["FIRECRACKER_ORIGINAL"];
 export const isDouble = original === undefined;
 
 /** the answer to what is done, byte for byte */
