@@ -4,7 +4,6 @@
 
 install_host_packages "$needed_tests"
 install_npm_packages
-build_native_programs
-build_test_programs
+build_all_programs
 find_node
 exec "$node" bench/run.ts "$@"

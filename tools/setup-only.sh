@@ -4,5 +4,4 @@
 
 install_host_packages "$needed_tests"
 install_npm_packages
-build_native_programs
-build_test_programs
+build_all_programs

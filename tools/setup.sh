@@ -104,6 +104,13 @@ build_test_programs() {
   mkdir -p "$place" && cp -R "$cache/bin" "$place/" && cp "$cache/.crates.toml" "$place/"
 }
 
+# the release build ends in one thread for a while, in which the other is built
+build_all_programs() {
+  build_test_programs & other=$!
+  build_native_programs
+  wait "$other" || exit 1
+}
+
 # the Node of the checkout, whatever the host has
 find_node() {
   case $(uname -m) in

@@ -6,7 +6,6 @@ say "Host packages"
 install_host_packages "$needed_tests"
 say "Dependencies and native programs"
 install_npm_packages
-build_native_programs
-build_test_programs
+build_all_programs
 find_node
 exec "$node" tools/test.ts "$@"

@@ -8,7 +8,7 @@ import type { Vm } from "@workfort/contract";
 import { locate, type Locations } from "@workfort/contract/locations";
 import { deleteSubvolume } from "@workfort/host/storage/btrfs/ioctls.ts";
 import { runTool } from "@workfort/host/process/run.ts";
-import { checkout, node, testEnvironment } from "./environment.ts";
+import { checkout, compileCache, node, testEnvironment } from "./environment.ts";
 import { eventually } from "./eventually.ts";
 
 export interface DaemonOptions {
@@ -42,6 +42,7 @@ export class TestDaemon {
     this.#env = {
       PATH: `${process.env["PATH"] ?? ""}:/usr/sbin:/sbin`,
       HOME: directory,
+      ...compileCache,
       XDG_DATA_HOME: join(directory, "data"),
       XDG_STATE_HOME: join(directory, "state"),
       XDG_CONFIG_HOME: join(directory, "config"),

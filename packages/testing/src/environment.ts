@@ -40,6 +40,10 @@ export function testEnvironment(): TestEnvironment {
 /** directory of the checkout */
 export const checkout = fileURLToPath(new URL("../../..", import.meta.url)).replace(/\/$/, "");
 
+/** The cache of compiled code that all programs of ours share in a run, as an environment. */
+export const compileCache: Record<string, string> =
+  process.env["NODE_COMPILE_CACHE"] === undefined ? {} : { NODE_COMPILE_CACHE: process.env["NODE_COMPILE_CACHE"] };
+
 /** the Node that runs the tests */
 export const node = process.execPath;
 

@@ -1,7 +1,7 @@
 import { promises as fs } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { checkout, node } from "./environment.ts";
+import { checkout, compileCache, node } from "./environment.ts";
 
 const program = fileURLToPath(new URL("firecracker/main.ts", import.meta.url));
 const jailer = fileURLToPath(new URL("firecracker/jailer.sh", import.meta.url));
@@ -26,6 +26,7 @@ export async function makeFirecrackerDouble(
       [fault, ...(options.bridgedVsock === true ? ["bridged-vsock"] : [])].join(","),
     );
   const lines = [
+    ...Object.entries(compileCache).map(([name, value]) => `export ${name}='${value}'`),
     "fault=/fault", // in a jail
     `[ -f "$fault" ] || fault=${faultFile}`,
     `for word; do [ -f "${faultFile}.$word" ] && fault="${faultFile}.$word"; done`,

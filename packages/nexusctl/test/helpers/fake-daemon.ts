@@ -1,7 +1,8 @@
 import { mkdtemp, mkdir, rm } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { homedir, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { compileCache } from "@workfort/testing";
 
 export type Answer = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
 
@@ -41,13 +42,6 @@ export class FakeDaemon implements AsyncDisposable {
     await rm(this.directory, { recursive: true, force: true });
   }
 }
-
-/** compiled code is that of the user who runs the tests; with an empty cache every start takes three times as long */
-export const compileCache = {
-  NODE_COMPILE_CACHE:
-    process.env["NODE_COMPILE_CACHE"] ??
-    join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "workfort/node"),
-};
 
 /** An environment in which nothing of this machine's user is found. */
 export function environment(directory: string): Record<string, string> {

@@ -5,7 +5,6 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { eventually, withDaemon, type TestDaemon } from "@workfort/testing";
-import { compileCache } from "../helpers/fake-daemon.ts";
 import { launcher, nexusctl } from "../helpers/run.ts";
 
 /** nexusctl on a terminal of its own, as script(1) makes one. */
@@ -19,7 +18,7 @@ class AtTerminal {
     const line =
       "stty cols 90 rows 25; before=$(stty -g); echo pid $$; " +
       `${launcher} ${command}; code=$?; [ "$before" = "$(stty -g)" ] && echo given back; echo code $code`;
-    this.#child = spawn("script", ["-qfec", line, "/dev/null"], { env: { ...daemon.env, ...compileCache }, cwd: "/" });
+    this.#child = spawn("script", ["-qfec", line, "/dev/null"], { env: daemon.env, cwd: "/" });
     this.#closed = once(this.#child, "close");
     this.#child.stdout.on("data", (bytes: Buffer) => (this.text += bytes.toString("utf8")));
     this.#child.stdin.on("error", () => {});
@@ -66,7 +65,7 @@ class AtTerminal {
 
 test("being at a terminal of a VM", async (context) => {
   await withDaemon({}, async (daemon) => {
-    const env = { ...daemon.env, ...compileCache };
+    const env = daemon.env;
     const cli = async (...words: string[]): Promise<string> => {
       const { code, stdout, stderr } = await nexusctl(env, words);
       assert.equal(code, 0, stderr);

@@ -5,13 +5,12 @@ import { join } from "node:path";
 import { createHash, randomBytes } from "node:crypto";
 import { test } from "node:test";
 import { eventually, withDaemon } from "@workfort/testing";
-import { compileCache } from "../helpers/fake-daemon.ts";
 import { nexusctl, startCli } from "../helpers/run.ts";
 
 /** vm cp and the file commands, against a real VM. */
 test("copying with nexusctl", async (context) => {
   await withDaemon({}, async (daemon) => {
-    const env = { ...daemon.env, ...compileCache };
+    const env = daemon.env;
     const ok = async (words: string[], input: string | Buffer = ""): Promise<string> => {
       const { code, stdout, stderr } = await nexusctl(env, words, input);
       assert.equal(code, 0, `${words.join(" ")}: ${stderr}`);

@@ -6,13 +6,12 @@ import { join } from "node:path";
 import { test } from "node:test";
 import type { Drive, ExecResult, Status, Vm, VmHistory } from "@workfort/contract";
 import { withDaemon, type TestDaemon } from "@workfort/testing";
-import { compileCache } from "../helpers/fake-daemon.ts";
 import { nexusctl, startCli, type Ended } from "../helpers/run.ts";
 
 /** nexusctl against a real daemon and a real VM, in the order of a working day. */
 test("a day with nexusctl", async (context) => {
   await withDaemon({}, async (daemon) => {
-    const env = { ...daemon.env, ...compileCache };
+    const env = daemon.env;
     const cli = async (...words: string[]): Promise<Ended> => await nexusctl(env, words);
     const ok = async (...words: string[]): Promise<string> => {
       const { code, stdout, stderr } = await cli(...words);

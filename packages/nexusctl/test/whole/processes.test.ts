@@ -8,13 +8,12 @@ import { test } from "node:test";
 import type { Process } from "@workfort/contract";
 import { runTool } from "@workfort/host/process/run.ts";
 import { eventually, sendTree, withDaemon, type TestDaemon } from "@workfort/testing";
-import { compileCache } from "../helpers/fake-daemon.ts";
 import { launcher, nexusctl, startCli, type Ended } from "../helpers/run.ts";
 
 /** Processes in a VM as objects of their own, by nexusctl, against a real daemon and a real VM. */
 test("processes with nexusctl", async (context) => {
   await withDaemon({}, async (daemon) => {
-    const env = { ...daemon.env, ...compileCache };
+    const env = daemon.env;
     const params = { vm: "dev" };
     const cli = async (...words: string[]): Promise<Ended> => await nexusctl(env, words);
     const ok = async (...words: string[]): Promise<string> => {

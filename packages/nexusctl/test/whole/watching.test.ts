@@ -5,13 +5,12 @@ import { test } from "node:test";
 import { text } from "node:stream/consumers";
 import type { Event, GuestStats } from "@workfort/contract";
 import { withDaemon } from "@workfort/testing";
-import { compileCache } from "../helpers/fake-daemon.ts";
 import { launcher, nexusctl, startCli } from "../helpers/run.ts";
 
 /** What goes on until it is ended: nexusctl events and nexusctl vm top, against a real daemon and a real VM. */
 test("watching with nexusctl", async (context) => {
   await withDaemon({}, async (daemon) => {
-    const env = { ...daemon.env, ...compileCache };
+    const env = daemon.env;
     const params = { vm: "dev" };
     await daemon.importBase();
     await daemon.client.call("vm.create", { body: { name: "dev", image: "base", memoryMiB: 256 } });

@@ -5,7 +5,6 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { withDaemon } from "@workfort/testing";
-import { compileCache } from "../helpers/fake-daemon.ts";
 import { nexusctl } from "../helpers/run.ts";
 
 /** work push and work pull of a directory that is no repository, against a real VM. */
@@ -28,7 +27,7 @@ interface Told {
 
 test("a plain directory goes into a VM, and what has changed there comes back", async (context) => {
   await withDaemon({}, async (daemon) => {
-    const env = { ...daemon.env, ...compileCache };
+    const env = daemon.env;
     const run = (...words: string[]): ReturnType<typeof nexusctl> => nexusctl(env, words);
     const ok = async (...words: string[]): Promise<string> => {
       const { code, stdout, stderr } = await run(...words);

@@ -5,7 +5,6 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { withDaemon } from "@workfort/testing";
-import { compileCache } from "../helpers/fake-daemon.ts";
 import { nexusctl } from "../helpers/run.ts";
 
 /** work push and work pull against a real VM and a real git; the guest has no git, and needs none. */
@@ -27,7 +26,7 @@ async function write(path: string, text: string): Promise<void> {
 
 test("work goes into a VM and comes back", async (context) => {
   await withDaemon({}, async (daemon) => {
-    const env = { ...daemon.env, ...compileCache, ...identity };
+    const env = { ...daemon.env, ...identity };
     const run = (...words: string[]): ReturnType<typeof nexusctl> => nexusctl(env, words);
     const ok = async (...words: string[]): Promise<string> => {
       const { code, stdout, stderr } = await run(...words);

@@ -14,6 +14,7 @@ export interface Setting {
  * `reboot=k`: a reboot is a reset by the keyboard controller, which ends Firecracker; a power-off does not.
  * `8250.nr_uarts=1`: there is one serial port, and looking for more costs a hundred lines of log.
  * `i8042.*`: no looking for a mouse; the keyboard stays, since Ctrl-Alt-Del comes through it.
+ * `cryptomgr.notests`: no self-tests of the kernel's ciphers.
  */
 const bootArguments = [
   "console=ttyS0",
@@ -24,6 +25,7 @@ const bootArguments = [
   "i8042.noaux",
   "i8042.nomux",
   "i8042.dumbkbd",
+  "cryptomgr.notests",
 ];
 
 /** where its boot timer listens on x86, in hexadecimal (its `BOOT_DEVICE_MEM_START`) */

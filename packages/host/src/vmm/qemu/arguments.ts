@@ -9,8 +9,14 @@ const agentPortName = "org.workfort.agent.0";
 /** translated code that software emulation keeps, MiB; QEMU's own default takes an eighth of the host's memory */
 export const translationCacheMiB = 128;
 
-/** no looking for a mouse */
-const keyboard = ["i8042.noaux", "i8042.nomux", "i8042.dumbkbd"];
+/** no looking for a mouse, no self-tests of the kernel's ciphers */
+const shorter = ["i8042.noaux", "i8042.nomux", "i8042.dumbkbd", "cryptomgr.notests"];
+
+/**
+ * For a processor that is emulated: it speculates on nothing that would have to be kept from guests' programs, and
+ * code that is patched at boot is translated twice.
+ */
+const emulated = ["mitigations=off", "noreplace-smp"];
 
 /**
  * What the kernel is told. Under software emulation it can neither check its timer nor calibrate its clocks reliably:
@@ -19,8 +25,9 @@ const keyboard = ["i8042.noaux", "i8042.nomux", "i8042.dumbkbd"];
  */
 function kernelArguments(accelerator: Accelerator, counterKhz: number | null, more: readonly string[]): string {
   const clock = counterKhz === null ? [] : [`tsc_early_khz=${counterKhz}`];
-  const timers = accelerator === "tcg" ? ["tsc=reliable", "no_timer_check", "lpj=1000000", ...clock] : [];
-  return ["console=ttyS0", "quiet", "panic=-1", "reboot=t", ...keyboard, ...timers, ...more].join(" ");
+  const emulation =
+    accelerator === "tcg" ? ["tsc=reliable", "no_timer_check", "lpj=1000000", ...clock, ...emulated] : [];
+  return ["console=ttyS0", "quiet", "panic=-1", "reboot=t", ...shorter, ...emulation, ...more].join(" ");
 }
 
 /** The machine every VM and every probe gets. */
