@@ -3,7 +3,7 @@ const shortestPauseMs = 5;
 const longestPauseMs = 1000;
 
 /**
- * Asks again until the answer is true; fails with the last answer after `boundMs`. It pauses for twice as long as the
+ * Asks again until the answer is true; fails with the last answer after `boundMs`. It pauses for four times as long as the
  * question took, so that where there is one slow processor the asked one has the most of it.
  */
 export async function eventually<T>(
@@ -18,7 +18,7 @@ export async function eventually<T>(
     if (is(answer)) return answer;
     if (performance.now() > deadline)
       throw new Error(`it has not come to pass within ${boundMs} ms; last seen: ${JSON.stringify(answer)}`);
-    const pauseMs = Math.min(Math.max(shortestPauseMs, 2 * (performance.now() - asked)), longestPauseMs);
+    const pauseMs = Math.min(Math.max(shortestPauseMs, 4 * (performance.now() - asked)), longestPauseMs);
     await new Promise((again) => setTimeout(again, pauseMs));
   }
 }

@@ -6,8 +6,13 @@ import { probeArgument, probeMemoryMiB } from "../kvm-probe.ts";
 /** name of the agent's port (codex/reference/guest-protocol.md) */
 const agentPortName = "org.workfort.agent.0";
 
-/** translated code that software emulation keeps, MiB; QEMU's own default takes an eighth of the host's memory */
-export const translationCacheMiB = 128;
+/**
+ * Translated code that software emulation keeps, MiB: when it is full, all of it is thrown away. An eighth of the
+ * guest's memory, since large guests run large programs; QEMU's own default is an eighth of the host's.
+ */
+export function translationCacheMiB(memoryMiB: number): number {
+  return Math.max(128, Math.floor(memoryMiB / 8));
+}
 
 /** no looking for a mouse, no self-tests of the kernel's ciphers */
 const shorter = ["i8042.noaux", "i8042.nomux", "i8042.dumbkbd", "cryptomgr.notests"];
@@ -32,7 +37,7 @@ function kernelArguments(accelerator: Accelerator, counterKhz: number | null, mo
 
 /** The machine every VM and every probe gets. */
 function machineArguments(accelerator: Accelerator, memoryMiB: number, vcpuCount: number): string[] {
-  const options = accelerator === "tcg" ? `tcg,tb-size=${translationCacheMiB}` : "kvm";
+  const options = accelerator === "tcg" ? `tcg,tb-size=${translationCacheMiB(memoryMiB)}` : "kvm";
   return [
     "-machine",
     "microvm,pit=on,pic=on,rtc=on,memory-backend=memory",

@@ -72,8 +72,8 @@ export class QemuDriver implements VmmDriver {
     return status;
   }
 
-  async overheadMiB(): Promise<number> {
-    return programMiB + ((await this.status()).accelerator === "tcg" ? translationCacheMiB : 0);
+  async overheadMiB({ memoryMiB }: { memoryMiB: number }): Promise<number> {
+    return programMiB + ((await this.status()).accelerator === "tcg" ? translationCacheMiB(memoryMiB) : 0);
   }
 
   async start(spec: VmSpec, hooks: { onStep(step: VmmStep): void; signal: AbortSignal }): Promise<VmmRun> {
@@ -86,7 +86,7 @@ export class QemuDriver implements VmmDriver {
         confinement: this.#needs.confinement,
         vmName: spec.name,
         directory: spec.directory,
-        limits: { memoryMiB: spec.memoryMiB + (await this.overheadMiB()), vcpuCount: spec.vcpuCount },
+        limits: { memoryMiB: spec.memoryMiB + (await this.overheadMiB(spec)), vcpuCount: spec.vcpuCount },
         files: filesOf(spec),
         namespaces: spec.network?.namespaces ?? null,
         jail: null,
