@@ -51,3 +51,9 @@ test("mounts are words of the kernel's command line", () => {
   const words = qemuArguments(spec, "tcg", 2_000_000);
   assert.match(words[words.indexOf("-append") + 1] ?? "", / workfort\.mount=vdb:\/my%20work:ro$/);
 });
+
+test("a large guest under software emulation keeps more of its translated code", () => {
+  const kept = (memoryMiB: number): string | undefined =>
+    qemuArguments({ ...spec, memoryMiB }, "tcg", null).find((word) => word.startsWith("tcg,"));
+  assert.deepEqual([256, 1024, 6144].map(kept), ["tcg,tb-size=128", "tcg,tb-size=128", "tcg,tb-size=768"]);
+});
