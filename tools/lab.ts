@@ -20,9 +20,9 @@ const suite = [
 ];
 const labMemoryMiB = 6144;
 /**
- * Of the suite's lab: with two, Node crashes of code that one processor writes and the other runs; where each has a
- * processor of its own, a guest's kernel panicked; and now and then the lab stands still (QEMU 7.2). Of the bench's: with one, what the daemon does beside a boot would delay its guest as on
- * no host.
+ * Of the suite's lab: with two, Node crashes of code that one processor writes and the other runs; with Node on one and
+ * guests on the other, a guest's kernel panicked; and now and then the lab stands still (QEMU 7.2). Of the bench's: with
+ * one, what the daemon does beside a boot would delay its guest as on no host.
  */
 const processors = { suite: 1, bench: 2 };
 /** sparse, the one in the other */

@@ -107,8 +107,10 @@ build_test_programs() {
 # the release build ends in one thread for a while, in which the other is built
 build_all_programs() {
   build_test_programs & other=$!
-  build_native_programs
-  wait "$other" || exit 1
+  failed=''
+  (build_native_programs) || failed=yes
+  wait "$other" || failed=yes # also where the first has failed, so that nothing builds on behind it
+  [ -z "$failed" ] || exit 1
 }
 
 # the Node of the checkout, whatever the host has

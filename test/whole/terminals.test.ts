@@ -211,7 +211,7 @@ test("terminals of a VM", (context) =>
     await step("a flood grows the daemon by little, and a viewer who takes nothing gets the screen anew", async () => {
       await open(
         daemon,
-        "read x; yes 0123456789abcdefghijklmnopqrstuvwxyz | head -c 3000000; echo; echo finished; read x",
+        "read x; yes 0123456789abcdefghijklmnopqrstuvwxyz | head -c 8000000; echo; echo finished; read x",
       );
       const stuck = Promise.withResolvers<void>();
       const quick = new Viewer(daemon);

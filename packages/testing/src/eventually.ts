@@ -3,8 +3,8 @@ const shortestPauseMs = 5;
 const longestPauseMs = 1000;
 
 /**
- * Asks again until the answer is true; fails with the last answer after `boundMs`. It pauses for four times as long as the
- * question took, so that where there is one slow processor the asked one has the most of it.
+ * Asks again until the answer is true; fails with the last answer after `boundMs`. It pauses for four times as long as
+ * the question took, so that where there is one slow processor the asked one has the most of it.
  */
 export async function eventually<T>(
   ask: () => T | Promise<T>,

@@ -61,7 +61,7 @@ test("copying with nexusctl", async (context) => {
       }
     });
 
-    const large = 30_000_000;
+    const large = 60_000_000;
     const draft = async (directory: string): Promise<string | undefined> =>
       (await fs.readdir(directory)).find((name) => name.startsWith(".workfort-"));
     /** Resolves when a part of a file has come. */

@@ -18,8 +18,8 @@ export function translationCacheMiB(memoryMiB: number): number {
 const shorter = ["i8042.noaux", "i8042.nomux", "i8042.dumbkbd", "cryptomgr.notests"];
 
 /**
- * For a processor that is emulated: it speculates on nothing that would have to be kept from guests' programs, and
- * code that is patched at boot is translated twice.
+ * For a processor that is emulated: what the kernel does against speculation does nothing there, since the host's
+ * processor runs QEMU's translation and not that code, and code that is patched at boot is translated twice.
  */
 const emulated = ["mitigations=off", "noreplace-smp"];
 
