@@ -10,6 +10,9 @@ import { assertTidy, eventually, withDaemon, type TestDaemon } from "@workfort/t
 
 const vm = { vm: "dev" };
 const main = { vm: "dev", terminal: "main" };
+/** A shell that is in `read` when the signal comes may mind it only after the next line; one that waits does at once. */
+const tellsItsSize =
+  "trap 'stty size' WINCH; exec 3<&0; while read x; do echo got $x; done <&3 & echo ready; while :; do wait; done";
 
 async function startVm(daemon: TestDaemon): Promise<void> {
   await daemon.importBase();
@@ -56,8 +59,8 @@ class Viewer {
 
   async shows(text: string): Promise<void> {
     await eventually(
-      () => this.text,
-      (shown) => shown.includes(text),
+      () => ({ shown: this.text, size: this.size, breaks: this.breaks, refusals: this.refusals }),
+      ({ shown }) => shown.includes(text),
     );
   }
 
@@ -123,7 +126,7 @@ test("terminals of a VM", (context) =>
     });
 
     await step("two viewers see the same; the size is the last one's; one may only look on", async () => {
-      await open(daemon, "trap 'stty size' WINCH; echo ready; while :; do read x && echo got $x; done");
+      await open(daemon, tellsItsSize);
       const first = new Viewer(daemon);
       await first.shows("ready");
       const second = new Viewer(daemon, { size: () => ({ columns: 60, rows: 20 }) });
@@ -152,7 +155,7 @@ test("terminals of a VM", (context) =>
     });
 
     await step("who takes a terminal over types alone, until another takes it over", async () => {
-      await open(daemon, "trap 'stty size' WINCH; echo ready; while :; do read x && echo got $x; done");
+      await open(daemon, tellsItsSize);
       await open(daemon, "echo ready; while :; do read x && echo got $x; done", { id: "other" });
       const taken: string[] = [];
       const viewer = (name: string, more: Partial<TerminalOptions> = {}): Viewer =>

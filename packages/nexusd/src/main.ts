@@ -53,10 +53,11 @@ function split(argv: readonly string[]): { words: string[]; options: Map<string,
   const words: string[] = [];
   const options = new Map<string, string>();
   for (let index = 0; index < argv.length; index += 1) {
-    const word = argv[index] ?? "";
+    const given = argv[index] ?? "";
+    const word = given === "-h" ? "--help" : given;
     const [name = "", inline] = word.split(/=(.*)/s);
     if (!word.startsWith("-")) words.push(word);
-    else if (flags.has(word === "-h" ? "--help" : word)) options.set(word, "");
+    else if (flags.has(word)) options.set(word, "");
     else if (valued.has(name)) options.set(name, inline ?? argv[(index += 1)] ?? "");
     else throw new UsageError(`there is no option ${word}`);
   }

@@ -1,4 +1,4 @@
-import { Agent, request, type IncomingMessage } from "node:http";
+import { request, type IncomingMessage } from "node:http";
 import { createInterface } from "node:readline";
 import { Denial, VmNetworkCounters, WorkfortError, type NetworkPolicy } from "@workfort/contract";
 import * as z from "zod";
@@ -24,10 +24,14 @@ const maxAnswerBytes = 16 * 1024 * 1024;
 const Empty = z.object({});
 const ErrorBody = z.object({ error: z.object({ code: z.string(), message: z.string() }) });
 
-/** The daemon's side of codex/reference/gateway-protocol.md. */
+/**
+ * The daemon's side of codex/reference/gateway-protocol.md.
+ *
+ * Every question has a connection of its own: a kept one may be closed by the gateway just when the next question
+ * goes out, and those who follow denials hold theirs for hours.
+ */
 export class GatewayClient {
   readonly #socket: string;
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: 8 });
 
   constructor(socket: string) {
     this.#socket = socket;
@@ -91,10 +95,6 @@ export class GatewayClient {
     }
   }
 
-  close(): void {
-    this.#agent.destroy();
-  }
-
   async #ask<T>(
     method: string,
     path: string,
@@ -120,7 +120,7 @@ export class GatewayClient {
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
     const bytes = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
     const headers = bytes === undefined ? {} : { "content-type": "application/json", "content-length": bytes.length };
-    const sent = request({ socketPath: this.#socket, agent: this.#agent, method, path, headers, signal }, resolve);
+    const sent = request({ socketPath: this.#socket, agent: false, method, path, headers, signal }, resolve);
     sent.once("error", (error) => reject(gone(error)));
     sent.end(bytes);
     return await promise;

@@ -128,7 +128,6 @@ export class Workplace {
     if (up === null) return;
     clearInterval(up.timer);
     for (const watched of Object.values(up.watched)) watched?.letGo();
-    this.gateway.client.close();
   }
 
   /** Takes everything away, each step whether or not another fails; what there was of it. */
