@@ -57,3 +57,9 @@ test("a large guest under software emulation keeps more of its translated code",
     qemuArguments({ ...spec, memoryMiB }, "tcg", null).find((word) => word.startsWith("tcg,"));
   assert.deepEqual([256, 1024, 6144].map(kept), ["tcg,tb-size=128", "tcg,tb-size=128", "tcg,tb-size=768"]);
 });
+
+test("a guest has the host's processor, or an emulated one without what costs most to emulate", () => {
+  const processor = (words: string[]): string | undefined => words[words.indexOf("-cpu") + 1];
+  assert.equal(processor(qemuArguments(spec, "kvm", null)), "host");
+  assert.equal(processor(qemuArguments(spec, "tcg", null)), "max,-erms,-fsrm,-la57");
+});

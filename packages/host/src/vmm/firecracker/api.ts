@@ -18,6 +18,7 @@ export class FirecrackerError extends Error {
 const answerBoundMs = 10_000;
 
 interface Waiting {
+  boundMs: number;
   resolve(answer: Answer): void;
   reject(error: Error): void;
 }
@@ -46,11 +47,16 @@ export class FirecrackerApi {
 
   /**
    * The answer's JSON, undefined where there is none; rejects with FirecrackerError where it refuses, else with an
-   * error whose cause is the one of the connection.
+   * error whose cause is the one of the connection. `boundMs` begins when the request before it has been answered.
    */
-  async call(method: "GET" | "PUT" | "PATCH", path: string, body?: unknown): Promise<unknown> {
+  async call(
+    method: "GET" | "PUT" | "PATCH",
+    path: string,
+    body?: unknown,
+    boundMs: number = answerBoundMs,
+  ): Promise<unknown> {
     const fail = (why: string, cause?: unknown): Error => new Error(`${method} ${path}: ${why}`, { cause });
-    const { status, text } = await this.#send(method, path, body).catch((error: Error) => {
+    const { status, text } = await this.#send(method, path, body, boundMs).catch((error: Error) => {
       throw fail(error.message, error);
     });
     if (status >= 300) throw new FirecrackerError(status, `${method} ${path}: ${faultOf(text)}`);
@@ -67,7 +73,7 @@ export class FirecrackerApi {
     this.#break(new Error("the connection was given up"));
   }
 
-  async #send(method: string, path: string, body: unknown): Promise<Answer> {
+  async #send(method: string, path: string, body: unknown, boundMs: number): Promise<Answer> {
     this.#signal.throwIfAborted();
     const socket = await (this.#socket ??= this.#connect());
     if (this.#broken !== null) throw this.#broken;
@@ -77,7 +83,7 @@ export class FirecrackerApi {
     process.nextTick(() => socket.uncork());
     socket.write(`${method} ${path} HTTP/1.1\r\nHost: localhost\r\n${json === "" ? "" : about}\r\n${json}`);
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
-    this.#waiting.push({ resolve, reject });
+    this.#waiting.push({ boundMs, resolve, reject });
     if (this.#waiting.length === 1) this.#expectAnswer();
     return await promise;
   }
@@ -120,12 +126,13 @@ export class FirecrackerApi {
     }
   }
 
-  /** Each request has its bound, from when the one before has been answered. */
   #expectAnswer(): void {
     if (this.#late !== null) clearTimeout(this.#late);
     this.#late = null;
-    if (this.#waiting.length === 0) return;
-    this.#late = setTimeout(() => this.#break(new Error(`no answer within ${answerBoundMs / 1000} s`)), answerBoundMs);
+    const [first] = this.#waiting;
+    if (first === undefined) return;
+    const late = new Error(`no answer within ${first.boundMs / 1000} s`);
+    this.#late = setTimeout(() => this.#break(late), first.boundMs);
   }
 
   /** The first reason counts. */

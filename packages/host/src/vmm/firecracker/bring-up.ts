@@ -11,8 +11,10 @@ import { refuseVersion, versionIn } from "./version.ts";
 
 /** for the API socket to appear, ms; it takes some 20 ms on an idle host */
 const socketBoundMs = 10_000;
+/** to start the guest, ms: memory is cleared and the kernel read into it; in a VM in a VM 12 s were seen */
+const instanceStartBoundMs = 30_000;
 /** for it to be told everything and its guest to be started, ms; each request has a bound of its own besides */
-const bringUpBoundMs = 30_000;
+const bringUpBoundMs = 45_000;
 
 /** Tells a fresh Firecracker everything and boots its guest; rejects in its own words, or with `vmm_unavailable` where its version is of no use. */
 export async function bringUp(
@@ -32,7 +34,7 @@ export async function bringUp(
       throw new WorkfortError("vmm_unavailable", `Firecracker ${refusal}`, { hint: "nexusctl doctor" });
     onStep("configure");
     await inOrder(settingsOf(spec, places, version).map(({ path, body }) => api.call("PUT", path, body)));
-    await api.call("PUT", "/actions", { action_type: "InstanceStart" });
+    await api.call("PUT", "/actions", { action_type: "InstanceStart" }, instanceStartBoundMs);
   } catch (error) {
     if (!bound.aborted || signal.aborted) throw error;
     throw new Error(`it has not been told everything within ${bringUpBoundMs / 1000} s`, { cause: error });
