@@ -62,6 +62,33 @@ async fn a_named_draft_is_gone_on_with() {
 }
 
 #[tokio::test]
+async fn a_named_draft_has_one_writer() {
+    let (agent, mut client) = Agent::with_client().await;
+    for breaks_off in [false, true] {
+        let place = Place::new();
+        let url = |more: &str| place.url("content", "file", &format!("&draft=0123456789abcdef{more}"));
+        let (answer, mut body) = client.open("PUT", &url("")).await;
+        body.send_data("half".into(), false).unwrap();
+        let held = place.join(".workfort-draft-0123456789abcdef");
+        eventually("a half is there", async || fs::read(&held).is_ok_and(|bytes| bytes == b"half")).await;
+        let (mut other, behind) = (client.share(), url("&offset=4"));
+        let second = tokio::spawn(async move { other.put(&behind, " and more").await });
+        eventually("both workers are there", async || agent.children().len() == 2).await;
+        if breaks_off {
+            body.send_reset(h2::Reason::CANCEL);
+            assert_eq!(second.await.unwrap().0, 200);
+            assert_eq!(place.read("file"), "half and more");
+        } else {
+            body.send_data(" and end".into(), true).unwrap();
+            assert_eq!(answer.await.unwrap().status(), 200);
+            assert_eq!(code(&second.await.unwrap()), (400, "bad_request"), "nothing is held any more");
+            assert_eq!(place.read("file"), "half and end");
+        }
+        assert_eq!(place.names(), ["file"]);
+    }
+}
+
+#[tokio::test]
 async fn what_has_no_content_is_refused_and_hangs_nothing() {
     let (_agent, mut client) = Agent::with_client().await;
     let place = Place::new();

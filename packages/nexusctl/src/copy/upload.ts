@@ -33,14 +33,22 @@ export async function upload(
     const found = await client.call("vm.files.stat", { params: { vm }, query }, { signal }).catch(noneIfMissing);
     return Math.min(found?.sizeBytes ?? 0, Number(before.size));
   };
-  const resumedAt = copying.resume ? await held() : 0;
+  let resumedAt = copying.resume ? await held() : 0;
   const backoff = new Backoff(retryDelaysMs);
   try {
     for (let offset: number | null = resumedAt; ; offset = null) {
+      let from = 0;
       try {
-        const { sizeBytes } = await write(offset ?? (await held()), { draft });
+        from = offset ?? (await held());
+        const { sizeBytes } = await write(from, { draft });
         return { bytes: sizeBytes, resumedAt };
       } catch (error) {
+        // whoever wrote it before was given up, and has come to its end all the same
+        const isGone = from > 0 && error instanceof WorkfortError && error.code === "invalid_request";
+        if (isGone && (await held()) === 0) {
+          resumedAt = 0;
+          continue;
+        }
         await backoff.afterFailure(error, signal);
         copying.onBreak(error);
       }

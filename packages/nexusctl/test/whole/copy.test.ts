@@ -133,8 +133,9 @@ test("copying with nexusctl", async (context) => {
       const from = here("resumed/large");
       const begun = (): Promise<unknown> =>
         eventually(
-          () => inGuest("stat -c %s /srv/into/.workfort-draft-* 2>/dev/null || echo 0"),
-          (size) => Number(size) > 1_000_000,
+          () => daemon.client.call("vm.files.list", { params: { vm: "dev" }, query: { path: "/srv/into" } }),
+          ({ entries }) =>
+            entries.some(({ path, sizeBytes }) => path.includes(".workfort-draft-") && sizeBytes > 1_000_000),
         );
       const assertThere = async (): Promise<void> => {
         const sum = createHash("sha256")
@@ -153,8 +154,10 @@ test("copying with nexusctl", async (context) => {
       const words = ["vm", "cp", "--resume", from, "dev:/srv/into/large"];
       const { child, ended } = startCli(env, ...words);
       await begun();
+      await daemon.client.call("vm.pause", { params: { vm: "dev" } }); // or it may have come to its end meanwhile
       child.kill("SIGINT");
       const interrupted = await ended;
+      await daemon.client.call("vm.resume", { params: { vm: "dev" } });
       assert.equal(interrupted.code, 130);
       assert.match(interrupted.stderr, /^nexusctl: interrupted; what has come is kept, and the same command goes on/m);
       assert.match(await ok(words), /^dev:\/srv\/into\/large {2}1 file, .*, of which [\d.]+ [KM]iB were there\n$/);

@@ -1,11 +1,16 @@
 //! A file that appears whole or not at all: written under a name of its own beside its place, then renamed.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 const MOST_TRIES: u32 = 100;
+/// For another writer of the same draft to end; one whose line has broken does at once, or when it has synced.
+const OTHER_WRITER_BOUND: Duration = Duration::from_secs(10);
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 pub struct Draft {
     pub file: File,
@@ -27,12 +32,11 @@ impl Draft {
         Err(io::Error::from_raw_os_error(libc::EEXIST))
     }
 
-    /// One that its writer has named and that stays when he breaks off; what it holds beyond `offset` is dropped.
+    /// One that its writer has named and that stays when he breaks off; what it holds beyond `offset` is dropped. It
+    /// has one writer at a time, which may be one that broke off a moment ago.
     pub fn resume(directory: &Path, name: &str, offset: u64) -> io::Result<Self> {
         let path = directory.join(format!(".workfort-draft-{name}"));
-        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-        let mut file =
-            File::options().write(true).create(true).truncate(false).mode(0o600).custom_flags(flags).open(&path)?;
+        let mut file = Self::alone(&path, offset == 0)?;
         let found = file.metadata()?;
         // SAFETY: it cannot fail
         let own = found.is_file() && found.nlink() == 1 && found.uid() == unsafe { libc::geteuid() };
@@ -45,6 +49,28 @@ impl Draft {
         file.set_len(offset)?;
         file.seek(SeekFrom::Start(offset))?;
         Ok(Draft { file, path, kept: true })
+    }
+
+    /// The file at this path, locked; made where `create`, else it is as if it held nothing.
+    fn alone(path: &Path, create: bool) -> io::Result<File> {
+        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+        let mut options = File::options();
+        options.write(true).create(create).truncate(false).mode(0o600).custom_flags(flags);
+        let begun = Instant::now();
+        while begun.elapsed() < OTHER_WRITER_BOUND {
+            let file = options.open(path).map_err(|why| match why.raw_os_error() {
+                Some(libc::ENOENT) if !create => io::Error::from_raw_os_error(libc::EINVAL),
+                _ => why,
+            })?;
+            match file.try_lock() {
+                // the other one may have put it in its place
+                Ok(()) if is_at(&file, path)? => return Ok(file),
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => thread::sleep(LOOK_AGAIN),
+                Err(TryLockError::Error(why)) => return Err(why),
+            }
+        }
+        Err(io::Error::from_raw_os_error(libc::EBUSY))
     }
 
     /// Makes it durable and puts it in its place.
@@ -62,6 +88,15 @@ impl Drop for Draft {
         if !self.kept {
             let _ = fs::remove_file(&self.path);
         }
+    }
+}
+
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let ours = file.metadata()?;
+    match fs::symlink_metadata(path) {
+        Ok(found) => Ok((found.dev(), found.ino()) == (ours.dev(), ours.ino())),
+        Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(why) => Err(why),
     }
 }
 
