@@ -160,6 +160,11 @@ pub async fn await_ready(stream: &mut UnixStream, nonce: &str) {
     }
 }
 
+/// the status of an answer, and what a refusal calls itself
+pub fn code((status, body): &(u16, Value)) -> (u16, &str) {
+    (*status, body["error"]["code"].as_str().unwrap_or_default())
+}
+
 pub async fn read_json(mut body: RecvStream) -> Value {
     let mut bytes = Vec::new();
     while let Some(chunk) = body.data().await {

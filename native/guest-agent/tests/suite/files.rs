@@ -7,12 +7,8 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::agent::{Agent, eventually, is_root};
-use crate::client::read_json;
+use crate::client::{code, read_json};
 use crate::place::{Place, escape, read_all};
-
-fn code((status, body): &(u16, Value)) -> (u16, &str) {
-    (*status, body["error"]["code"].as_str().unwrap_or_default())
-}
 
 #[tokio::test]
 async fn content_is_read_whole_and_in_part() {
@@ -35,57 +31,6 @@ async fn content_is_read_whole_and_in_part() {
     assert!(client.bytes(&place.url("content", "a b&c=ä%", "&offset=4000000")).await.is_empty());
     // its size is none, and it has content
     assert!(client.bytes("/v1/files/content?path=/proc/version").await.starts_with(b"Linux"));
-}
-
-#[tokio::test]
-async fn a_named_draft_is_gone_on_with() {
-    let (_agent, mut client) = Agent::with_client().await;
-    let place = Place::new();
-    let draft = "0123456789abcdef";
-    let held = format!(".workfort-draft-{draft}");
-    let url = |more: &str| place.url("content", "file", &format!("&draft={draft}{more}"));
-    place.write(&held, b"first half, and what is dropped");
-    let (status, answer) = client.put(&url("&offset=10"), " and second").await;
-    assert_eq!((status, &answer["sizeBytes"]), (200, &json!(21)));
-    assert_eq!(place.read("file"), "first half and second");
-    assert!(!place.join(&held).exists());
-
-    assert_eq!(code(&client.put(&url("&offset=1"), "x").await), (400, "bad_request"), "nothing is held");
-    symlink("file", place.join(".workfort-draft-fedcba9876543210")).unwrap();
-    let through = place.url("content", "file", "&draft=fedcba9876543210");
-    assert_eq!(code(&client.put(&through, "x").await), (422, "file_failed"), "no link is followed");
-    assert_eq!(place.read("file"), "first half and second");
-    for bad in ["&offset=1", "&draft=short", "&draft=0123456789ABCDEF", "&draft=../../../../../ab"] {
-        let url = place.url("content", "file", bad);
-        assert_eq!(code(&client.put(&url, "x").await), (400, "bad_request"), "{bad}");
-    }
-}
-
-#[tokio::test]
-async fn a_named_draft_has_one_writer() {
-    let (agent, mut client) = Agent::with_client().await;
-    for breaks_off in [false, true] {
-        let place = Place::new();
-        let url = |more: &str| place.url("content", "file", &format!("&draft=0123456789abcdef{more}"));
-        let (answer, mut body) = client.open("PUT", &url("")).await;
-        body.send_data("half".into(), false).unwrap();
-        let held = place.join(".workfort-draft-0123456789abcdef");
-        eventually("a half is there", async || fs::read(&held).is_ok_and(|bytes| bytes == b"half")).await;
-        let (mut other, behind) = (client.share(), url("&offset=4"));
-        let second = tokio::spawn(async move { other.put(&behind, " and more").await });
-        eventually("both workers are there", async || agent.children().len() == 2).await;
-        if breaks_off {
-            body.send_reset(h2::Reason::CANCEL);
-            assert_eq!(second.await.unwrap().0, 200);
-            assert_eq!(place.read("file"), "half and more");
-        } else {
-            body.send_data(" and end".into(), true).unwrap();
-            assert_eq!(answer.await.unwrap().status(), 200);
-            assert_eq!(code(&second.await.unwrap()), (400, "bad_request"), "nothing is held any more");
-            assert_eq!(place.read("file"), "half and end");
-        }
-        assert_eq!(place.names(), ["file"]);
-    }
 }
 
 #[tokio::test]

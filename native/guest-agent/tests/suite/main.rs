@@ -9,6 +9,7 @@ mod place;
 mod archives;
 mod bounds;
 mod connections;
+mod drafts;
 mod endurance;
 mod files;
 mod hostility;

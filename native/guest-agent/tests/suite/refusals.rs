@@ -3,10 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::agent::Agent;
-
-fn code(answer: &(u16, Value)) -> (u16, &str) {
-    (answer.0, answer.1["error"]["code"].as_str().unwrap_or_default())
-}
+use crate::client::code;
 
 #[tokio::test]
 async fn bad_requests_to_start_name_the_field() {

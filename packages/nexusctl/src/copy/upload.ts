@@ -36,21 +36,21 @@ export async function upload(
   let resumedAt = copying.resume ? await held() : 0;
   const backoff = new Backoff(retryDelaysMs);
   try {
-    for (let offset: number | null = resumedAt; ; offset = null) {
+    for (let offset: number | null = resumedAt; ;) {
       let from = 0;
       try {
         from = offset ?? (await held());
         const { sizeBytes } = await write(from, { draft });
         return { bytes: sizeBytes, resumedAt };
       } catch (error) {
-        // whoever wrote it before was given up, and has come to its end all the same
-        const isGone = from > 0 && error instanceof WorkfortError && error.code === "invalid_request";
-        if (isGone && (await held()) === 0) {
-          resumedAt = 0;
+        if (from > 0 && error instanceof WorkfortError && error.code === "invalid_request") {
+          // who wrote it before was given up, but has come to its end: nothing is held any more
+          offset = resumedAt = 0;
           continue;
         }
         await backoff.afterFailure(error, signal);
         copying.onBreak(error);
+        offset = null;
       }
     }
   } catch (error) {

@@ -70,7 +70,10 @@ impl Draft {
                 Err(TryLockError::Error(why)) => return Err(why),
             }
         }
-        Err(io::Error::from_raw_os_error(libc::EBUSY))
+        Err(io::Error::new(
+            io::ErrorKind::ResourceBusy,
+            "another copy is still writing it; try again when that has ended",
+        ))
     }
 
     /// Makes it durable and puts it in its place.
