@@ -1,6 +1,6 @@
 //! Everything the agent says no to, and how.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::agent::Agent;
 use crate::client::code;
