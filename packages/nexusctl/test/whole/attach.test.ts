@@ -139,12 +139,15 @@ test("being at a terminal of a VM", async (context) => {
     );
 
     await context.test("a program sets modes, the line is killed, and the terminal is as it was", async () => {
-      const script = "printf '\\033[?1049h\\033[?1000h\\033[?2004hon'; sleep 1000";
+      // it waits for a line, since what is written before the viewer is there comes as a drawn screen
+      const script = "echo begun; read x; printf '\\033[?1049h\\033[?1000h\\033[?2004hon'; sleep 1000";
       const view = new AtTerminal(daemon, `vm attach dev --new -- sh -c "${script}"`);
       await eventually(
         () => cli("vm", "terminal", "list", "dev", "-q"),
         (ids) => ids.includes("t-"),
       );
+      await view.shows("begun");
+      view.type("\n");
       await view.shows("\u001B[?2004hon");
       process.kill(await view.pid(), "SIGTERM");
       assert.equal(await view.code(), 143);
