@@ -123,6 +123,7 @@ test("a VM's life is told whole and in order, to all and to who asked for a part
     await client.call("workspace.delete", { params: { workspace: "spare" } });
     await client.call("image.delete", { params: { image: "base" } });
     await all.until("image.deleted base");
+    await states.until("vm.deleted dev");
     assert.deepEqual(
       all.told.filter((words) => words !== "agent.unreachable dev"), // the line may break before the end is told
       [

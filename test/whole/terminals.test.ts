@@ -132,7 +132,10 @@ test("terminals of a VM", (context) =>
       const second = new Viewer(daemon, { size: () => ({ columns: 60, rows: 20 }) });
       await first.shows("20 60");
       await second.shows("ready");
-      assert.deepEqual([first.size, second.size], ["60x20", "60x20"]);
+      await eventually(
+        () => [first.size, second.size].join(),
+        (sizes) => sizes === "60x20,60x20",
+      );
       first.terminal.resize({ columns: 90, rows: 25 });
       await second.shows("25 90");
       const third = new Viewer(daemon, { readOnly: true });

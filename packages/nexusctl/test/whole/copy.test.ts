@@ -101,8 +101,10 @@ test("copying with nexusctl", async (context) => {
       const interrupt = async (): Promise<void> => {
         const { child, ended } = startCli(env, ...words);
         await begun(directory);
+        await daemon.client.call("vm.pause", { params: { vm: "dev" } }); // or it may have come to its end meanwhile
         child.kill("SIGKILL");
         await ended;
+        await daemon.client.call("vm.resume", { params: { vm: "dev" } });
       };
       await interrupt();
       const left = (await fs.stat(join(directory, (await draft(directory)) ?? ""))).size;

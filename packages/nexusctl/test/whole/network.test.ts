@@ -57,7 +57,8 @@ test("a day of policies with nexusctl", async (context) => {
 
     await step("policies are set, edited and cleared, and told", async () => {
       const types = ["network.policy_changed", "service.created", "service.deleted"] as const;
-      const watching = watchEvents(daemon.client, { types: [...types], after: undefined });
+      const watched = Promise.withResolvers<void>();
+      const watching = watchEvents(daemon.client, { types: [...types], onOpen: watched.resolve });
       const told = (async (): Promise<string[]> => {
         const seen: string[] = [];
         for await (const event of watching) {
@@ -67,6 +68,7 @@ test("a day of policies with nexusctl", async (context) => {
         }
         return seen;
       })();
+      await watched.promise;
       const list = join(daemon.directory, "list");
       await writeFile(list, "# what is needed\nb.test   # and why\n\n*.c.test:22\n");
       const set = await json<PolicyInForce>("network", "policy", "set", "plain", "--allow-file", list, "--refuse-ech");
