@@ -114,9 +114,10 @@ export class Lab {
     this.#guests.push(inside);
     await inside.make();
     await this.workplace.ip(`link add ${vm.tap} type veth peer name eth0 netns ${inside.name}`);
-    await inside.ip(`link set dev eth0 address ${vm.macAddress} up`);
+    await inside.ip(`link set dev eth0 address ${vm.macAddress}`);
     await this.gateway.call("PUT", `/v1/vms/${vm.id}`, vm);
     await inside.ip(
+      "link set dev eth0 up", // as with a VM, which sends nothing before its tap is known
       `addr add ${vm.ipv4}/16 dev eth0`,
       `addr add ${vm.ipv6}/64 dev eth0 nodad`,
       `route add default via ${this.state.ipv4.gateway}`,

@@ -67,6 +67,7 @@ test("denials are told as they come, behind a number, of one VM or all", async (
   assert.deepEqual(
     asked,
     ["a.example", "a.example", "a.example", "b.example"].map((name) => [name, vm.name]),
+    JSON.stringify(denials),
   );
   const last = denials.at(-1)?.number ?? 0;
   assert.deepEqual(await lab.gateway.denials("vm_aaaaaaaaaaaa"), []);
