@@ -142,10 +142,6 @@ test("being at a terminal of a VM", async (context) => {
       // it waits for a line, since what is written before the viewer is there comes as a drawn screen
       const script = "echo begun; read x; printf '\\033[?1049h\\033[?1000h\\033[?2004hon'; sleep 1000";
       const view = new AtTerminal(daemon, `vm attach dev --new -- sh -c "${script}"`);
-      await eventually(
-        () => cli("vm", "terminal", "list", "dev", "-q"),
-        (ids) => ids.includes("t-"),
-      );
       await view.shows("begun");
       view.type("\n");
       await view.shows("\u001B[?2004hon");
@@ -153,6 +149,7 @@ test("being at a terminal of a VM", async (context) => {
       assert.equal(await view.code(), 143);
       for (const undone of ["\u001B[?1047l", "\u001B[?1000l", "\u001B[?2004l"]) await view.shows(undone);
       const id = (await cli("vm", "terminal", "list", "dev", "-q")).trim();
+      assert.match(id, /^t-/, "--new names it");
       assert.match(await cli("vm", "terminal", "resize", "dev", id, "40", "10"), /has 40 columns and 10 rows/);
 
       const onlooker = new AtTerminal(daemon, `vm attach dev --terminal ${id} --read-only --detach-keys x,y`);
